@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = [
-    "CacheError", "ClosedError", "ConfigError", "ConfigNotFoundError", "DataError", "DeviceError",
-    "ImageError", "ImageFileError", "MswinVizError", "OptionError", "OutputError", "PromptError",
-    "ScaleError", "ShapeError", "StoppedError", "StoreError", "WeightsError", "WeightsNotFoundError", "WorkerError",
-]  # fmt: skip
-
 
 class MswinVizError(Exception):
     """Base of every error raised by mswin_viz; catch this to catch them all."""

@@ -12,8 +12,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["install", "moved", "public_name"]
-
 RENAMED: dict[str, str] = {}
 """Old public name -> the public name of today."""
 _FIGURES = (

@@ -208,7 +208,7 @@ def _plan(
     scales: tuple[int, ...], seeds: int, steps: int, rows: tuple[str, ...] | None, addon: str | None = None
 ) -> AblationPlan:
     from mswin_viz.analysis.experiments.ablation_table import AblationPlan
-    from mswin_viz.model.training.fit import Schedule
+    from mswin_viz.model.training.run import Schedule
 
     return AblationPlan(scales, seeds, Schedule(steps), rows, addon)
 

@@ -97,7 +97,8 @@ class Command(TyperCommand):
             raise OptionError("--quiet and --verbose contradict each other: got both; leave one out")
         with _in_force(given), hidden_bars() if given.quiet else contextlib.nullcontext():
             if given.verbose:
-                _say_settings(ctx)
+                for name, value in ctx.params.items():
+                    echo(f"{name}: {shown_text(value)}", err=True)
             started = time.perf_counter()
             try:
                 return super().invoke(ctx)
@@ -134,8 +135,3 @@ def _in_force(given: SharedOptions) -> Iterator[None]:
         yield
     finally:
         _NOW.reset(token)
-
-
-def _say_settings(context: Any) -> None:
-    for name, value in context.params.items():
-        echo(f"{name}: {shown_text(value)}", err=True)

@@ -107,7 +107,7 @@ def train(
     from mswin_viz.analysis.experiments.addon_training import AddonPlan, fit_addons, state_file
     from mswin_viz.analysis.measures.head_retrieval import held_out
     from mswin_viz.model.loading import load_model
-    from mswin_viz.model.training.fit import Schedule
+    from mswin_viz.model.training.run import Schedule
     from mswin_viz.model.weights.addon_files import file_words
 
     schedule = Schedule(steps, learning_rate, patience=patience)

@@ -13,17 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = [
-    "Progress",
-    "Report",
-    "StepCounter",
-    "Stop",
-    "hidden_bars",
-    "portion",
-    "progress_bar",
-    "reporter",
-]
-
 _HIDDEN: ContextVar[bool] = ContextVar("hidden_bars", default=False)
 
 
@@ -54,6 +43,10 @@ Report = Callable[[Progress], None]
 Stop = Callable[[], bool]
 """Called every few steps; True ends the work."""
 _PARTS = 1000  # steps of a whole that is made of portions
+
+
+def unheard(_progress: Progress) -> None:
+    """A report that nobody reads."""
 
 
 def reporter(report: Callable[..., None] | None) -> Report | None:

@@ -11,8 +11,6 @@ from mswin_viz.data.images.image_source import Crop, source_name
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import DataError, OptionError
 
-__all__ = ["SPLITS", "Problem", "Sample", "StoredSample", "at_least_one", "label_of", "listed_samples"]
-
 SPLITS = ("train", "test", "query", "gallery")
 """Names a split may have; in ``"test"`` every image is both query and gallery, as in RGBNT201."""
 

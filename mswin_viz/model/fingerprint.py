@@ -10,8 +10,6 @@ from torch import nn
 
 from mswin_viz.model.encoder.backbone import Model
 
-__all__ = ["addon_hash", "how_it_runs", "weights_hash"]
-
 
 def weights_hash(model: Model) -> str:
     """32 hexadecimal digits of every tensor of the image tower, and of what reads out its feature."""

@@ -28,8 +28,6 @@ from mswin_viz.model.weights.host_config import HostConfig
 from mswin_viz.model.weights.hub import HUB, hub_folder
 from mswin_viz.model.weights.tower_options import LoadOptions, TowerOptions, checked_precision
 
-__all__ = ["checked_device", "load_host_model", "load_model"]
-
 
 def load_model(
     name: str | Path = "embedded",

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion
-from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
-from mswin_viz.analysis.shares.window_removal import remove_each_window, remove_window
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
+from mswin_viz.analysis.shares.slots import Slot
+from mswin_viz.analysis.shares.window_removal import remove_each_window
 from mswin_viz.errors import OptionError
 
 from .conftest import DIM, SCALES
@@ -52,17 +53,6 @@ def test_taking_a_window_away_is_running_the_network_again_without_its_term(toke
     np.testing.assert_allclose(each.cosine_change, each.cosine - before.cosine().score[:, None], atol=1e-12)
 
 
-def test_one_window_is_its_column_of_all(tokens, addon, direction):
-    weights = fusion_weights(addon)
-    each, one = (
-        remove_each_window(tokens, weights, direction, 1),
-        remove_window(tokens, weights, direction, 1, 2),
-    )
-    for name in ("score", "change", "cosine", "cosine_change", "norm", "flipped"):
-        assert getattr(one, name).shape == (3,)
-        np.testing.assert_allclose(getattr(one, name), getattr(each, name)[:, 2], rtol=1e-10)
-
-
 @pytest.mark.parametrize("slots", [None, (Slot(3), Slot(5, "mean"), Slot(7, "off"))])
 def test_where_no_gate_flips_the_change_is_minus_the_share_and_elsewhere_not(tokens, addon, direction, slots):
     weights = fusion_weights(addon)
@@ -81,16 +71,13 @@ def test_where_no_gate_flips_the_change_is_minus_the_share_and_elsewhere_not(tok
 def test_the_pseudo_window_of_a_fallback_can_be_taken_away(tokens, addon_with_fallback, direction):
     weights = fusion_weights(addon_with_fallback)
     slots = (Slot(4), Slot(20, "off"))
-    one = remove_window(tokens, weights, direction, 1, 0)
+    each = remove_each_window(tokens, weights, direction, 1)
     without = decompose_fusion(tokens, weights, direction, slots=slots)
-    np.testing.assert_allclose(one.score, without.score, rtol=1e-9)
+    np.testing.assert_allclose(each.score[:, 0], without.score, rtol=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("index", "window", "said"),
-    [(3, 0, r"0\.\.2: got 3"), (-1, 0, "got -1"), (0, 7, r"0\.\.6: got 7"), (1, 0, "off"), (0, -1, "got -1")],
-)
-def test_a_window_that_is_not_there_is_an_error(tokens, addon, direction, index, window, said):
+@pytest.mark.parametrize(("index", "said"), [(3, r"0\.\.2: got 3"), (-1, "got -1"), (1, "off")])
+def test_a_slot_that_is_not_there_is_an_error(tokens, addon, direction, index, said):
     slots = (Slot(2), Slot(4, "off"), Slot(7))
     with pytest.raises(OptionError, match=said):
-        remove_window(tokens, fusion_weights(addon), direction, index, window, slots=slots)
+        remove_each_window(tokens, fusion_weights(addon), direction, index, slots=slots)

@@ -23,9 +23,9 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.data.storage import destinations
 from mswin_viz.data.synthetic.crowd import Crowd
 from mswin_viz.errors import DataError, OptionError, OutputError
-from mswin_viz.model.training.fit import Schedule
 from mswin_viz.model.training.heads import n_parameters
 from mswin_viz.model.training.labelled_tokens import LabelledTokens
+from mswin_viz.model.training.run import Schedule
 from mswin_viz.view.reports.ablation_words import ablation_brief, ablation_sentences, full
 
 COST = HeadCost(100, 5_000_000, 0.01, 2**20)

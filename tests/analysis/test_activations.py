@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.oracles import resampled_kernel
 from torch.nn import functional as F
 
 from mswin_viz.analysis.scales.panels import shared_range
@@ -14,7 +15,6 @@ from mswin_viz.analysis.windows.activations import (
     WindowActivations,
     nearest_trained_scale,
     reduce_activations,
-    resampled_kernel,
     resampling_matrix,
     window_activations,
 )

@@ -9,7 +9,7 @@ from support.tiny import direction, pictures, tiny_model
 import mswin_viz as mv
 from mswin_viz.analysis.attribution.share_gap import exact_shares, share_gap
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
-from mswin_viz.analysis.shares.window_removal import remove_window
+from mswin_viz.analysis.shares.window_removal import remove_each_window
 from mswin_viz.errors import OptionError
 
 ALONG, COSINE = mv.Target.direction(direction()), mv.Target.image(direction())
@@ -53,8 +53,8 @@ def test_removal_is_the_share_where_no_gate_flips(model, tokens) -> None:
 
 def test_a_cosine_s_removal_recomputes_the_norm(model, tokens) -> None:
     gap = share_gap(model, tokens, COSINE, 5)
-    one = remove_window(tokens, fusion_weights(model.addon), direction(), 2, 1)
-    np.testing.assert_allclose(gap.removal[:, 1], -one.cosine_change, atol=1e-6)
+    every = remove_each_window(tokens, fusion_weights(model.addon), direction(), 2)
+    np.testing.assert_allclose(gap.removal[:, 1], -every.cosine_change[:, 1], atol=1e-6)
     steady = gap.flipped == 0
     np.testing.assert_allclose(gap.removal_norm_kept[steady], gap.own_share[steady], atol=1e-6)
     assert gap.shares.shape == gap.own_share.shape == gap.removal.shape == (3, 2)

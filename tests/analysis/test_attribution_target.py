@@ -13,7 +13,7 @@ from mswin_viz.analysis.attribution.share_gap import exact_shares, share_gap
 from mswin_viz.analysis.shares.decomposition import decompose_fusion
 from mswin_viz.analysis.shares.directions import target_directions
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
-from mswin_viz.analysis.shares.window_removal import remove_window
+from mswin_viz.analysis.shares.window_removal import remove_each_window
 from mswin_viz.errors import OptionError, PromptError, ShapeError
 
 PROMPTS = ("a red coat", "a blue bag", "a green hat")
@@ -145,7 +145,7 @@ def test_a_vector_that_is_not_finite_is_refused_everywhere(model, tokens, bad) -
         lambda: mv.Target.image(bad, feature="plain"),
         lambda: mv.decompose(tokens, model.addon, bad),
         lambda: decompose_fusion(tokens, None, bad),
-        lambda: remove_window(tokens, weights, bad, 0, 0),
+        lambda: remove_each_window(tokens, weights, bad, 0),
         lambda: target_directions("text", tokens, weights, value=np.asarray(bad)),
     ):
         with pytest.raises(ShapeError, match="must be finite, or every score along it is NaN: got"):

@@ -10,18 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from support.oracles import decompose_pair, resampled_kernel
 from support.tiny import direction as tiny_direction
 from support.tiny import pictures, slot_pooled, tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.attribution.share_gap import exact_shares, share_gap
 from mswin_viz.analysis.shares import fusion_weights as module_of_weights
-from mswin_viz.analysis.shares.decomposition import decompose_pair
 from mswin_viz.analysis.shares.directions import target_directions
 from mswin_viz.analysis.shares.fusion import enhanced_cls
-from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
+from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.shares.window_shuffle import shuffle_windows
-from mswin_viz.analysis.windows.activations import resampled_kernel
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.addon.sliding_window import CLIPWithProjectionMultiScale

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.oracles import decompose_pair
 from support.tiny import DIM, GRID, direction, tiny_model
 
 import mswin_viz as mv
-from mswin_viz.analysis.shares.decomposition import decompose_pair
-from mswin_viz.analysis.windows.activations import mean_activations
+from mswin_viz.analysis.windows.activations import seen_tokens, token_means
 from mswin_viz.analysis.windows.geometry import windows
 from mswin_viz.errors import MswinVizError, ShapeError
 from mswin_viz.model.tokens.readout import Neck
@@ -175,7 +175,7 @@ def of_tokens(name: str, model: mv.Model, tokens: Tokens) -> list[np.ndarray]:
         "window_activations": lambda: mv.window_activations(tokens, model.addon, 4).values,
         "window_activations, resampled": lambda: mv.window_activations(tokens, model.addon, 3).values,
         "window_activations, plain": lambda: mv.window_activations(tokens, None, 3).values,
-        "mean_activations": lambda: mean_activations(tokens, model.addon, windows(GRID, 4)).values,
+        "token_means": lambda: token_means(seen_tokens(tokens, model.addon), windows(GRID, 4)).values,
         "decompose": lambda: vars(mv.decompose(tokens, model.addon, direction())),
         "decompose, plain": lambda: mv.decompose(tokens, None, direction()).score,
         "decompose_pair": lambda: decompose_pair(tokens, tokens, model.addon).similarity,
@@ -191,7 +191,7 @@ def of_tokens(name: str, model: mv.Model, tokens: Tokens) -> list[np.ndarray]:
 
 OF_TOKENS = (
     "Tokens", "enhance", "window_activations", "window_activations, resampled", "window_activations, plain",
-    "mean_activations", "decompose", "decompose, plain", "decompose_pair", "attribute", "null_features",
+    "token_means", "decompose", "decompose, plain", "decompose_pair", "attribute", "null_features",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from support.host_files import MIXTURE_ON, WINDOWS_ON, mixture_state, tower_state, window_state, yml
+from support.oracles import decompose_pair
 
 import mswin_viz as mv
 from mswin_viz.analysis.attribution.share_gap import share_gap
@@ -17,7 +18,6 @@ from mswin_viz.analysis.experiments.sample_tokens import sample_tokens
 from mswin_viz.analysis.measures.head_retrieval import validation_map
 from mswin_viz.analysis.scales.request import Subject
 from mswin_viz.analysis.scales.token_panels import plain_panel
-from mswin_viz.analysis.shares.decomposition import decompose_pair
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.window_removal import remove_each_window
 from mswin_viz.model.tokens.readout import Neck

@@ -8,18 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from support.oracles import resampled_kernel
 
 import mswin_viz as mv
 from mswin_viz.analysis.scales.inspection import inspected_window
 from mswin_viz.analysis.scales.request import Subject, ViewRequest
 from mswin_viz.analysis.scales.view import scale_view
 from mswin_viz.analysis.shares.decomposition import decomposed, direction_of_each
-from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.net_push import cosine_gradient, net_pushes, norm_shares
 from mswin_viz.analysis.shares.part_values import PART_VALUES, part_values, window_values
 from mswin_viz.analysis.shares.slot_batch import SlotBatch, batch_values, fused_with
+from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.shares.window_removal import remove_each_window
-from mswin_viz.analysis.windows.activations import resampled_kernel
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.parts import window_parts
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow

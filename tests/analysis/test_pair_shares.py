@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.oracles import decompose_pair
 from support.own_modules import TINY_ADDONS, tiny_model_with
 from support.tiny import GRID, SCALES, pictures, tiny_model
 
 from mswin_viz.analysis.embeddings.batch import embed
-from mswin_viz.analysis.embeddings.pair_shares import PairShares, pair_panels, pair_window_shares
+from mswin_viz.analysis.embeddings.pair_record import PairShares
+from mswin_viz.analysis.embeddings.pair_shares import pair_panels, pair_window_shares
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.shares.addon_map import AddonState, Without
-from mswin_viz.analysis.shares.decomposition import decompose_pair, decomposed
+from mswin_viz.analysis.shares.decomposition import decomposed
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import ImageFileError, OptionError, StoppedError

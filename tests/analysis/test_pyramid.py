@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 import torch
+from support.oracles import resampled_kernel
 from support.own_modules import TINY_ADDONS, tiny_model_with
 from support.tiny import DIM, GRID, direction, pictures, tiny_model
 
@@ -17,7 +18,6 @@ from mswin_viz.analysis.scales.request import VALUES, Subject, ViewRequest
 from mswin_viz.analysis.scales.view import scale_view
 from mswin_viz.analysis.shares import fusion_layers, fusion_scales
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
-from mswin_viz.analysis.windows.activations import resampled_kernel
 from mswin_viz.analysis.windows.scale_windows import mean_windows, mixed_windows
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor

@@ -5,17 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.oracles import decompose_pair
 
 from mswin_viz.analysis.scales.inspection import inspected_window
 from mswin_viz.analysis.scales.request import VALUES, Subject, ViewRequest, first_value
 from mswin_viz.analysis.scales.view import fused_part, scale_view, trained_part
-from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion, decompose_pair
+from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion
 from mswin_viz.analysis.shares.directions import target_directions
-from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.net_push import net_pushes, norm_shares, shares_of_norm
 from mswin_viz.analysis.shares.part_values import PART_VALUES
-from mswin_viz.analysis.shares.window_removal import remove_window
-from mswin_viz.analysis.windows.activations import mean_activations, window_activations
+from mswin_viz.analysis.shares.slots import Slot
+from mswin_viz.analysis.shares.window_removal import remove_each_window
+from mswin_viz.analysis.windows.activations import seen_tokens, token_means, window_activations
 from mswin_viz.analysis.windows.geometry import tiles, windows
 from mswin_viz.errors import OptionError, ScaleError
 
@@ -122,7 +124,7 @@ def test_a_slot_refuses_trained_tiles_and_a_wrong_size():
 
 def test_means_of_any_geometry_agree_with_the_mean_kernel(tokens, addon):
     expected = window_activations(tokens, addon, 4, kernel="mean", stride=3).values
-    found = mean_activations(tokens, addon, windows(GRID, 4, stride=3))
+    found = token_means(seen_tokens(tokens, addon), windows(GRID, 4, stride=3))
     np.testing.assert_array_equal(found.values, expected)
 
 
@@ -145,11 +147,14 @@ def test_an_inspected_window_has_its_share_and_its_ablation(subject, direction):
     view = scale_view(subject, ViewRequest(5, slots=ON))
     found = inspected_window(subject, view, "scale-4", 1, 2)
     parts = decompose(subject.tokens[1], subject.addon, direction)
-    without = remove_window(subject.tokens[1], subject.weights, direction, 1, 2)
+    without = remove_each_window(subject.tokens[1], subject.weights, direction, 1)
     assert found.score_share == pytest.approx(parts.windows[4][0, 2])
     assert found.share == pytest.approx(parts.cosine().windows[4][0, 2])
-    assert found.change == pytest.approx(without.cosine_change[0])
-    assert (found.score_change, found.n_flipped) == (pytest.approx(without.change[0]), without.flipped[0])
+    assert found.change == pytest.approx(without.cosine_change[0, 2])
+    assert (found.score_change, found.n_flipped) == (
+        pytest.approx(without.change[0, 2]),
+        without.flipped[0, 2],
+    )
     assert found.norm_share == pytest.approx(norm_shares(subject.tokens[1], subject.addon).windows[4][0, 2])
     pushes = net_pushes(subject.tokens[1], subject.addon, direction)
     assert found.push == pytest.approx(pushes.windows[4][0, 2])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
+from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.shares.window_shuffle import common_run, shuffle_windows, shuffled_order
 from mswin_viz.errors import ScaleError
 from mswin_viz.model.tokens.tokens import Tokens

@@ -9,7 +9,8 @@ import torch
 import mswin_viz as mv
 from mswin_viz.analysis.shares.directions import encoded_prompts, prompt_cosines, target_directions
 from mswin_viz.analysis.shares.fusion import enhanced_cls
-from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
+from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
 

@@ -8,7 +8,8 @@ import torch
 from support.tiny import slot_pooled
 
 from mswin_viz.analysis.shares.decomposition import decompose_fusion
-from mswin_viz.analysis.shares.fusion_weights import Slot, fusion_weights
+from mswin_viz.analysis.shares.fusion_weights import fusion_weights
+from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.windows.activations import reduce_activations, window_activations
 from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.tokens.tokens import Tokens

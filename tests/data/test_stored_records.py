@@ -6,15 +6,12 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
 
-from mswin_viz.data.storage.stored_records import STRICT, checked, json_value, read_json
+from mswin_viz.data.storage.stored_records import StoredRecord, checked, json_value, read_json
 from mswin_viz.errors import OptionError, WeightsError
 
 
-class Losses(BaseModel):
-    model_config = STRICT
-
+class Losses(StoredRecord):
     losses: list[float]
     step: int
 

@@ -14,7 +14,8 @@ from support.host_files import BASE, DEPTH, N_CAMERAS, tower_state, yml
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, ShapeError, WeightsError
 from mswin_viz.model.encoder.image_tags import conditions_of
-from mswin_viz.model.host.tower import HostParts, HostTower
+from mswin_viz.model.host.blocks import HostParts
+from mswin_viz.model.host.tower import HostTower
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*Mamba aggregation:UserWarning", "ignore:.*camera table; SIE_CAMERA is off in:UserWarning"

@@ -10,8 +10,9 @@ import torch
 
 import mswin_viz as mv
 from mswin_viz.errors import OptionError, ScaleError, ShapeError, WeightsError
-from mswin_viz.model.training.fit import Schedule, TrainingStep, Watch, train_head
+from mswin_viz.model.training.fit import Watch, train_head
 from mswin_viz.model.training.heads import mean_patch_control, window_head
+from mswin_viz.model.training.run import Schedule, TrainingStep
 
 
 @pytest.fixture(scope="module")

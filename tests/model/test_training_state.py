@@ -22,9 +22,9 @@ import torch
 import mswin_viz as mv
 from mswin_viz.analysis.experiments.addon_training import state_file
 from mswin_viz.errors import MswinVizError, OptionError, OutputError, WeightsError
-from mswin_viz.model.training.fit import Schedule, TrainingStep, Watch, train_head
+from mswin_viz.model.training.fit import Watch, train_head
 from mswin_viz.model.training.heads import window_head
-from mswin_viz.model.training.run import Run
+from mswin_viz.model.training.run import Run, Schedule, TrainingStep
 from mswin_viz.model.training.training_state import content_digest, only_training, write_state
 
 SCHEDULE = Schedule(6, check_every=2)

@@ -13,7 +13,7 @@ from support.host_files import MIXTURE_ON, mixture_state, tower_state, yml
 
 import mswin_viz as mv
 from mswin_viz.analysis.scales.request import VALUES
-from mswin_viz.analysis.shares.fusion_weights import Slot
+from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.view.scales.share_bars import gate_html, share_rows
 
 MODALITIES = ("RGB", "NI", "TI")

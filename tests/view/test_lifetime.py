@@ -24,7 +24,7 @@ from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import ClosedError
 from mswin_viz.model.encoder.token_cache import TokenCache
-from mswin_viz.model.training.fit import TrainingStep
+from mswin_viz.model.training.run import TrainingStep
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.lifetime import is_closed, parts_of
 

@@ -17,7 +17,8 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.view.embeddings.explorer import EmbeddingExplorer
 from mswin_viz.view.parts.row_pictures import picture_size, row_thumbnail
-from mswin_viz.view.retrieval.view import ALL, RetrievalView
+from mswin_viz.view.retrieval.rankings import ALL
+from mswin_viz.view.retrieval.view import RetrievalView
 from mswin_viz.view.widgets.map_places import unit_square
 from mswin_viz.view.widgets.map_points import map_colouring
 

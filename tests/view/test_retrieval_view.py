@@ -20,7 +20,8 @@ from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.view.retrieval.pair_panel import pair_html
-from mswin_viz.view.retrieval.view import ALL, ALL_EQUALISED, RetrievalView
+from mswin_viz.view.retrieval.rankings import ALL, ALL_EQUALISED
+from mswin_viz.view.retrieval.view import RetrievalView
 from mswin_viz.view.widgets.labels import VALUES
 
 MODEL = tiny_model()

@@ -20,7 +20,7 @@ from support.tiny import pictures, tiny_model
 import mswin_viz as mv
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.data.sample import Sample
-from mswin_viz.model.training.fit import TrainingStep
+from mswin_viz.model.training.run import TrainingStep
 from mswin_viz.view.parts.stored_output import MOST_BYTES, small_png
 from mswin_viz.view.scales.figure import scales_figure
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mswin_viz.model.training.fit import TrainingStep
+from mswin_viz.model.training.run import TrainingStep
 from mswin_viz.view.parts.training_curve import TrainingCurve
 
 

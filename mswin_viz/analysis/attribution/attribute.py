@@ -46,8 +46,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["ATTRIBUTION_METHODS", "METHOD_LABELS", "Attribution", "attribute", "refusal"]
-
 METHOD_LABELS = {
     "integrated_gradients": "Integrated gradients", "gradient_x_input": "Gradient x input", "smoothgrad": "SmoothGrad",
     "gradcam": "Grad-CAM", "occlusion": "Occlusion", "feature_ablation": "Feature ablation", "shapley": "Shapley values",

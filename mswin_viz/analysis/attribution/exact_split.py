@@ -16,8 +16,6 @@ from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.preprocessing import ModelImages
 from mswin_viz.model.tokens.tokens import Tokens
 
-__all__ = ["SplitUnits", "grouped", "split_score"]
-
 
 class SplitUnits(NamedTuple):
     """Shares of tokens or windows, and of the tokens that no window covers."""

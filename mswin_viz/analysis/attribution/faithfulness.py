@@ -212,16 +212,15 @@ def _unexplained(
 
 
 def bootstrap_interval(
-    values: Float[np.ndarray, " image"], *, seed: int = 0, coverage: float = 0.95, n_resamples: int = 2000
+    values: Float[np.ndarray, " image"], *, seed: int = 0, n_resamples: int = 2000
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of a mean over images; both ends equal for one image."""
+    """Percentile bootstrap interval (95%) of a mean over images; both ends equal for one image."""
     if len(values) == 1 or np.isnan(values).any():
         return float(values.mean()), float(values.mean())
     resampled = stats.bootstrap(
         (values,),
         np.mean,
         n_resamples=n_resamples,
-        confidence_level=coverage,
         method="percentile",
         rng=np.random.default_rng(seed),
     )

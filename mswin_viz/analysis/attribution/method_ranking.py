@@ -29,14 +29,12 @@ from mswin_viz.analysis.attribution.scored_inputs import opened_inputs
 from mswin_viz.analysis.attribution.target import Target, as_target
 from mswin_viz.analysis.markdown_tables import markdown_table
 from mswin_viz.data.options import options_of
-from mswin_viz.data.progress import Progress, Report, Stop, portion
+from mswin_viz.data.progress import Progress, Report, Stop, portion, unheard
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import n_blocks
 from mswin_viz.model.encoder.preprocessing import ModelImages
 from mswin_viz.model.tokens.tokens import Tokens
-
-__all__ = ["Ranking", "rank_methods"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +161,7 @@ def rank_methods(
     maps = _attributions(model, inputs, target, calls, chosen)
     units = "patches" if level == "pixels" else level
     values = {name: a.on_patches() if units == "patches" else a.values for name, a in maps.items()}
-    (chosen.report or _unheard)(Progress(len(calls), len(calls) + 1, "checking how faithful the maps are …"))
+    (chosen.report or unheard)(Progress(len(calls), len(calls) + 1, "checking how faithful the maps are …"))
     checks = faithfulness(model, inputs, target, values, units=units, scale=scale, **chosen.checks)
     shuffles = None
     if chosen.randomise and not isinstance(inputs, Tokens):
@@ -177,17 +175,13 @@ def _attributions(
     """Each method's map; the checks that follow are one part more of the work."""
     maps, n_parts = {}, len(calls) + 1
     for at, (name, call) in enumerate(calls.items()):
-        part = portion(chosen.report or _unheard, at / n_parts, (at + 1) / n_parts)
+        part = portion(chosen.report or unheard, at / n_parts, (at + 1) / n_parts)
         part(Progress(0, 1, f"{METHOD_LABELS.get(name, name)} …"))
         options: dict[str, Any] = {"report": part, "stop": chosen.stop, **call}
         maps[name] = attribute(model, inputs, target, **options)
     if chosen.stop is not None and chosen.stop():
         raise StoppedError("the ranking was stopped before the maps were checked")
     return maps
-
-
-def _unheard(_progress: Progress) -> None:
-    """Progress that nobody asked for."""
 
 
 def _suitable(level: str) -> Sequence[str]:

@@ -24,8 +24,6 @@ from mswin_viz.model.training.shuffled_weights import PARTS, shuffled
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Randomisation", "randomisation_check", "rank_correlation"]
-
 
 @dataclass(frozen=True, eq=False)
 class Randomisation:

@@ -27,8 +27,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["ShareGap", "exact_shares", "share_gap", "share_scales"]
-
 
 @dataclass(frozen=True, eq=False)
 class ShareGap:

@@ -20,8 +20,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["FEATURES", "Target", "as_target"]
-
 FEATURES = ("plain", "enhanced")
 """The CLS as CLIP gives it, or with the add-on's vector added."""
 _LARGEST = 1e30

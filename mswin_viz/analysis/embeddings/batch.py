@@ -25,28 +25,37 @@ if TYPE_CHECKING:
     from mswin_viz.data.sample import Sample
     from mswin_viz.model.encoder.backbone import Model
 
-__all__ = ["EmbedOptions", "embed"]
 
-
-class EmbedOptions(TypedDict, total=False):
-    """Options of :func:`embed`."""
+class EncodingOptions(TypedDict, total=False):
+    """How images are encoded, by keyword."""
 
     batch_size: int
     progress: bool
+
+
+class EmbedOptions(EncodingOptions, total=False):
+    """Options of :func:`embed`."""
+
     stop: Stop | None
     report: Report | None
 
 
 @dataclass(frozen=True)
-class _Options:
+class Encoding:
+    """`EncodingOptions` with their defaults, checked."""
+
     batch_size: int = 32
     progress: bool = True
-    stop: Stop | None = None
-    report: Report | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise OptionError(f"batch_size must be at least 1: got {self.batch_size}; 32 suits most machines")
+
+
+@dataclass(frozen=True)
+class _Options(Encoding):
+    stop: Stop | None = None
+    report: Report | None = None
 
 
 _Row = tuple[int, str]

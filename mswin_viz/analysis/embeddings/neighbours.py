@@ -22,8 +22,6 @@ from mswin_viz.errors import OptionError, ShapeError, StoppedError
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
-__all__ = ["MARKS", "Neighbours", "RankedQueries", "failed_words", "neighbours", "ranked_queries"]
-
 MARKS = ("right", "wrong", "unknown")
 _AT_ONCE = 256  # queries between two looks at the stop
 

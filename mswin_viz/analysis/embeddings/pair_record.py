@@ -16,8 +16,6 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["PairShares", "SideShares", "SideValues"]
-
 
 @dataclass(frozen=True, eq=False)
 class SideValues:

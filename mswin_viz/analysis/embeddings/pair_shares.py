@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from mswin_viz.model.encoder.backbone import Model
 
-__all__ = ["PairShares", "SideShares", "pair_panels", "pair_window_shares"]
-
 _OF_WINDOWS = {
     "removal": "what the cosine of the two changes by when the window's term is removed, joint norm and gates computed again",
     "push": "share minus cosine times share of the joint norm; all parts of an image together push by 0",
@@ -55,10 +53,10 @@ def pair_window_shares(
     """Split the similarity of two rows exactly, first over the windows of ``a``, then over those of ``b``.
 
     For joined modalities the cosine is a sum over modalities of ``a_m . b_m / (|a| |b|)``, with ``|a|`` and ``|b|``
-    of the joint features; each term is split as in :func:`mswin_viz.analysis.shares.decomposition.decompose_pair`
-    (norms frozen). With equalised modalities each term is the modality's own cosine over their number. Raises
-    OptionError if there is no such row, or the modalities differ; ImageFileError, ImageError if an image can no
-    longer be read; StoppedError if ``stop`` returned true.
+    of the joint features; each term is split as in :func:`mswin_viz.decompose` (norms frozen). With equalised
+    modalities each term is the modality's own cosine over their number. Raises OptionError if there is no such row, or
+    the modalities differ; ImageFileError, ImageError if an image can no longer be read; StoppedError if ``stop``
+    returned true.
 
     Parameters
     ----------

@@ -15,8 +15,6 @@ from mswin_viz.analysis.shares.net_push import cosine_gradient
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["joint_cosine", "pair_values"]
-
 Features = Mapping[str, "Float[np.ndarray, '*batch wide']"]
 
 

@@ -26,8 +26,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["Store", "neck_of", "open_store", "rows_in_store", "store_of", "stored_features"]
-
 _BATCH = 1024
 
 

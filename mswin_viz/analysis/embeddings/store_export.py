@@ -21,8 +21,6 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["ExportOptions", "export_store"]
-
 
 class ExportOptions(TypedDict, total=False):
     """Options of :func:`mswin_viz.export_store`."""

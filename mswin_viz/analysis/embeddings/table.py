@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float, Int
 
-__all__ = ["EmbeddingTable"]
-
 _KNOWN = ("pid", "camid", "scene", "split")
 _N_AXES = dict.fromkeys(("sample", "modality", *_KNOWN), 1) | dict.fromkeys(FEATURES, 2)
 

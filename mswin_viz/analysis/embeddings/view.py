@@ -17,13 +17,11 @@ from mswin_viz.analysis.measures.matching import check_rule
 from mswin_viz.analysis.projection.record import Projection
 from mswin_viz.analysis.projection.sampled import MOST_MAPPED, project_some
 from mswin_viz.data.images.image_source import MODALITIES
-from mswin_viz.data.progress import Progress, Report, Stop, portion, reporter
+from mswin_viz.data.progress import Progress, Report, Stop, portion, reporter, unheard
 from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-
-__all__ = ["COUPLING_WORDS", "SHOWN", "EmbeddingView", "ViewSettings", "chosen_rows", "embedding_view"]
 
 SHOWN = ("all", *MODALITIES, "together")
 """Every image; those of one modality; or the samples that have all three, their features joined raw."""
@@ -145,7 +143,7 @@ def embedding_view(
     """
     settings = ViewSettings() if settings is None else settings
     check_rule(settings.rule)
-    report = reporter(report) or (lambda _progress: None)
+    report = reporter(report) or unheard
     projected, compared = portion(report, 0, _PROJECTING), portion(report, _PROJECTING, 1)
     rows = chosen_rows(table, settings.show)
 

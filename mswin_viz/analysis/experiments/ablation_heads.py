@@ -86,7 +86,7 @@ def own_rows(source: AddonSource, dim: int, n_tokens: int) -> tuple[HeadRow, ...
         return addon_head(source, dim, n_tokens, seed=seed)
 
     head = make(0)
-    words, size = own_words(head), n_parameters(head)
+    words, size = type(getattr(head.body, "module", head.body)).__name__, n_parameters(head)
     if not any(weight.requires_grad for weight in head.parameters()):
         return (HeadRow(OWN, make, is_trained=False, whole_tokens=True, words=words),)
     least = 3 * dim + 1
@@ -99,11 +99,6 @@ def own_rows(source: AddonSource, dim: int, n_tokens: int) -> tuple[HeadRow, ...
             words=f"control: MLP on the mean patch, {control}",
         ),
     )
-
-
-def own_words(head: Head) -> str:
-    """The class of the module in a head."""
-    return type(getattr(head.body, "module", head.body)).__name__
 
 
 def windows_name(scales: Sequence[int]) -> str:

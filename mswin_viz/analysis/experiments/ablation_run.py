@@ -28,9 +28,6 @@ from mswin_viz.model.addon.parts import addon_words
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.training.labelled_tokens import labelled_tokens, token_layout
 
-__all__ = ["People", "ablate_people", "ablate_samples", "checked_samples"]
-
-
 SPLITS = ("standard", "look_alikes")
 """Kinds of people: drawn independently, and in groups of four who differ in one small thing."""
 

@@ -17,14 +17,13 @@ from mswin_viz.data.progress import progress_bar
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.addon.own import AddonSource
 from mswin_viz.model.encoder.backbone import Model
-from mswin_viz.model.training.fit import Schedule, train_head
+from mswin_viz.model.training.fit import train_head
 from mswin_viz.model.training.heads import Head
 from mswin_viz.model.training.labelled_tokens import LabelledTokens, modality_classes
+from mswin_viz.model.training.run import Schedule
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
-
-__all__ = ["ABLATION_SCHEDULE", "STANDARD_PLAN", "Ablation", "AblationPlan", "QueryScores", "run_ablation"]
 
 ABLATION_SCHEDULE = Schedule(200)
 """How each head is trained, so that the whole table of the embedded model takes about 20 minutes of one core."""

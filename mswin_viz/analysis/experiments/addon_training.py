@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,16 +15,10 @@ from mswin_viz.analysis.measures.matching import sample_matching
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.own import AddonSource
-from mswin_viz.model.training.fit import (
-    STANDARD_SCHEDULE,
-    Schedule,
-    TrainedAddon,
-    TrainingStep,
-    Watch,
-    train_addon,
-)
+from mswin_viz.model.training.fit import STANDARD_SCHEDULE, TrainedAddon, Watch, train_addon
 from mswin_viz.model.training.heads import Head, scheme_2
 from mswin_viz.model.training.labelled_tokens import LabelledTokens, modality_classes
+from mswin_viz.model.training.run import Schedule
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
@@ -104,29 +98,21 @@ def training_notes(
 
 
 def fit_addons(
-    world: LabelledTokens,
-    plan: AddonPlan = AddonPlan(),
-    *,
-    state: Path | None = None,
-    report: Callable[[TrainingStep], None] | None = None,
-    progress: bool = True,
+    world: LabelledTokens, plan: AddonPlan = AddonPlan(), *, state: Path | None = None
 ) -> tuple[FittedAddon, ...]:
     """Train one add-on, or one for each modality, on a training split; its query and gallery play no part.
 
-    ``state`` is a file to resume from (see `state_file`); ``report`` is called after every step.
+    ``state`` is a file to resume from (see `state_file`).
     """
     worlds = {"shared": world}
     if plan.modality == "per":
         worlds = {name: replace(world, tokens={name: tokens}) for name, tokens in world.tokens.items()}
     return tuple(
-        _fitted(name, each, plan, Watch(report=report, state=state_file(state, name)), progress=progress)
-        for name, each in worlds.items()
+        _fitted(name, each, plan, Watch(state=state_file(state, name))) for name, each in worlds.items()
     )
 
 
-def _fitted(
-    name: str, world: LabelledTokens, plan: AddonPlan, watch: Watch, *, progress: bool
-) -> FittedAddon:
+def _fitted(name: str, world: LabelledTokens, plan: AddonPlan, watch: Watch) -> FittedAddon:
     held = _held_out(world.pids, plan)
     if plan.validation:
         watch = replace(watch, validate=validation_map(world.part(held)))
@@ -134,7 +120,6 @@ def _fitted(
     source = plan.source(tokens.cls.shape[1])
     trained = train_addon(
         tokens, labels, scales=plan.scales if source is None else None, addon=source, seed=plan.seed, schedule=plan.schedule, watch=watch,
-        progress=progress,
     )  # fmt: skip
     plain, enhanced = float("nan"), float("nan")
     if plan.validation:

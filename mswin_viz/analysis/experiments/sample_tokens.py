@@ -8,12 +8,12 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypedDict, Unpack
+from typing import NamedTuple, Unpack
 
 import numpy as np
 
+from mswin_viz.analysis.embeddings.batch import Encoding, EncodingOptions
 from mswin_viz.analysis.embeddings.store import Store, neck_of, store_of
 from mswin_viz.analysis.experiments.stored_sample_tokens import fill_from_store, holds_tokens
 from mswin_viz.analysis.measures.matching import sample_matching
@@ -25,7 +25,7 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.data.sets.layouts import query_and_gallery
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.temporary_folders import temporary_folder
-from mswin_viz.errors import DataError, OptionError
+from mswin_viz.errors import DataError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.encoded_batch import EncodedBatch, Failure, encoded_batch
 from mswin_viz.model.encoder.image_tags import ImageTag
@@ -36,31 +36,12 @@ from mswin_viz.model.training.labelled_tokens import LabelledTokens, token_layou
 from mswin_viz.model.training.stored_tokens import FailedImage, Filling, WantedTokens, stored_tokens
 from mswin_viz.model.training.token_store import IN_MEMORY, TokenLayout, TokenStore
 
-__all__ = ["EncodingOptions", "SampleTokens", "sample_tokens"]
-
 
 class SampleTokens(NamedTuple):
     """Tokens of the samples that could be encoded in every modality, and what was left out and why."""
 
     world: LabelledTokens
     left_out: tuple[Failure, ...]
-
-
-class EncodingOptions(TypedDict, total=False):
-    """Options of :func:`sample_tokens`."""
-
-    batch_size: int
-    progress: bool
-
-
-@dataclass(frozen=True)
-class _Options:
-    batch_size: int = 32
-    progress: bool = True
-
-    def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise OptionError(f"batch_size must be at least 1: got {self.batch_size}; 32 suits most machines")
 
 
 def sample_tokens(
@@ -98,7 +79,7 @@ def sample_tokens(
     progress : bool
         Show a bar, as by default.
     """
-    chosen = options_of(_Options, options, function="sample_tokens")
+    chosen = options_of(Encoding, options, function="sample_tokens")
     rule = sample_matching(samples, rule).rule
     known, left_out = _with_one_set_of_modalities(samples)
     layout = token_layout(model, len(known), tuple(known[0].images), scales)
@@ -146,7 +127,7 @@ def _with_one_set_of_modalities(samples: Sequence[Sample]) -> tuple[list[Sample]
 
 
 def _encoded(
-    model: Model, samples: Sequence[Sample], scales: Sequence[int], shelf: TokenStore, options: _Options
+    model: Model, samples: Sequence[Sample], scales: Sequence[int], shelf: TokenStore, options: Encoding
 ) -> Filling:
     """Fill the shelf; which samples are in it, why the others are not, and notes on the pictures."""
     kept, failed, facts = [], [], []

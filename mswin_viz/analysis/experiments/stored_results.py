@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
 from mswin_viz.analysis.experiments.ablation_heads import PLAIN
-from mswin_viz.data.storage.stored_records import STRICT, checked, read_json
+from mswin_viz.data.storage.stored_records import StoredRecord, checked, read_json
 from mswin_viz.errors import DataError
 from mswin_viz.model.weights.embedded_config import EMBEDDED
-
-__all__ = ["check_ablation", "embedded_ablation", "stored_ablation"]
 
 _Fraction = Annotated[float, Field(ge=0, le=1)]
 _Difference = Annotated[float, Field(ge=-1, le=1)]
@@ -21,10 +19,9 @@ _Count = Annotated[int, Field(ge=0, lt=2**63)]
 _Words = Annotated[str, Field(max_length=2000)]
 
 
-class _Interval(BaseModel):
+class _Interval(StoredRecord):
     """Of both, or of neither end."""
 
-    model_config = STRICT
     mean: float | None
     low: float | None
     high: float | None
@@ -65,18 +62,16 @@ class _Measure(_Interval):
     own_minus: _Change | None = None
 
 
-class _Cell(BaseModel):
+class _Cell(StoredRecord):
     """Of a row in a column."""
 
-    model_config = STRICT
     mAP: _Measure  # noqa: N815 (the field's name)
     rank1: _Measure
 
 
-class _Row(BaseModel):
+class _Row(StoredRecord):
     """What a row is, and what it costs; plain CLS costs nothing."""
 
-    model_config = STRICT
     words: _Words
     trained: bool
     runs: Annotated[int, Field(ge=1, lt=2**31)]
@@ -91,30 +86,27 @@ class _Row(BaseModel):
         return None not in (self.parameters, self.macs, self.time_ratio, self.memory)
 
 
-class _Settings(BaseModel):
+class _Settings(StoredRecord):
     """What was run; only its sentence is read."""
 
-    model_config = STRICT
     words: _Words = ""
 
 
-class _Queries(BaseModel):
+class _Queries(StoredRecord):
     """How many have a match."""
 
-    model_config = STRICT
     asked: _Count
     answered: _Count
 
 
-class _Ablation(BaseModel):
+class _Ablation(StoredRecord):
     """`ablation_report.as_json`."""
 
-    model_config = STRICT
     settings: _Settings
     reference: str
     columns: Annotated[list[str], Field(min_length=1, max_length=50)]
     rows: dict[str, _Row]
-    queries: dict[str, _Queries] = {}
+    queries: dict[str, _Queries] = Field(default_factory=dict)
     scores: Annotated[dict[str, dict[str, dict[str, _Cell]]], Field(min_length=1)]
     rule: _Words
 

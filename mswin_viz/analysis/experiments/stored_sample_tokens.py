@@ -17,8 +17,6 @@ from mswin_viz.model.training.heads import phase_grid, phase_means
 from mswin_viz.model.training.stored_tokens import FailedImage, Filling
 from mswin_viz.model.training.token_store import TokenStore
 
-__all__ = ["fill_from_store", "holds_tokens"]
-
 _BATCH = 1024
 
 

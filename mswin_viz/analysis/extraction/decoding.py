@@ -20,8 +20,6 @@ from mswin_viz.model.encoder.preprocessing import FittingRule, fitted_picture
 if TYPE_CHECKING:
     from jaxtyping import UInt8
 
-__all__ = ["DecodedBatch", "DecodingJob", "decoded"]
-
 
 class DecodingJob(NamedTuple):
     """Files to open for one pass of the tower, how pictures are brought to its input, and where to put them, if not in the result."""

@@ -20,8 +20,6 @@ from mswin_viz.data.storage.destinations import destination
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.preprocessing import fitting_rule
 
-__all__ = ["ExtractionEstimate", "estimate_extraction"]
-
 _TRIED = 3  # batches, of which the first is not timed
 
 
@@ -72,13 +70,14 @@ def estimate_extraction(
     opening, tower = _seconds_of_image(work)
     each = max(tower, opening / work.workers) if work.workers else tower + opening
     n_images, machines = work.plan.n_images, settings.actors
+    there = next(path for path in (work.folder, *work.folder.parents) if path.exists())
     return ExtractionEstimate(
         n_images,
         work.plan.n_shards,
         n_images * work.record.bytes_of_row,
         machines / each,
         n_images * each / machines,
-        None if store is None else shutil.disk_usage(_existing(work.folder)).free,
+        None if store is None else shutil.disk_usage(there).free,
     )
 
 
@@ -100,10 +99,6 @@ def _seconds_of_image(work: ShardWork) -> tuple[float, float]:
         opening, tower = opening + opened - started, tower + embedded - opened
         n_opened, n_embedded = n_opened + len(images), n_embedded + len(batch.places)
     return opening / max(n_opened, 1), tower / max(n_embedded, 1)
-
-
-def _existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 def _time(seconds: float) -> str:

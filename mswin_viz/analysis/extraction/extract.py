@@ -28,8 +28,7 @@ from mswin_viz.data.store.store_record import Commit, is_store, read_record, wri
 from mswin_viz.errors import StoreError
 from mswin_viz.model.encoder.backbone import Model
 
-__all__ = ["extract"]
-
+_BUSY = "one program at a time extracts into a store: another is at work in {}; wait for it, or choose another folder"
 _FREE = "free some space, keep fewer tokens, or choose another folder"
 
 
@@ -97,10 +96,11 @@ def extract(
     folder = work.folder
     check_own_folder(folder)
     made_folders(folder)
-    with locked(folder / "extraction", busy=_busy(folder)):
+    with locked(folder / "extraction", busy=_BUSY.format(shown_text(folder))):
         remove_unfinished(folder)
         todo = _todo(work)
-        _begin(work)
+        if not is_store(folder) or read_record(folder) != work.record:
+            write_record(folder, work.record)
         _run(work, todo, chosen)
     opened = open_store(folder)
     _warn_of(opened)
@@ -116,12 +116,6 @@ def _warn_of(store: Store) -> None:
         return
     for note in of_shards[0] if of_shards else ():
         warnings.warn(note, stacklevel=3)
-
-
-def _begin(work: ShardWork) -> None:
-    """Write ``store.json``, or that there are more samples now."""
-    if not is_store(work.folder) or read_record(work.folder) != work.record:
-        write_record(work.folder, work.record)
 
 
 def _todo(work: ShardWork) -> list[int]:
@@ -182,10 +176,3 @@ def _engine(chosen: ExtractSettings) -> Callable[[ShardWork, Sequence[int]], Ite
 def _locally(work: ShardWork, todo: Sequence[int], chosen: ExtractSettings) -> Iterator[Done]:
     with WorkerProcesses(work.workers, block_bytes=work.bytes_of_batch) as processes:
         yield from work_on_shards(work, todo, processes, stop=chosen.stop)
-
-
-def _busy(folder: Path) -> str:
-    return (
-        f"one program at a time extracts into a store: another is at work in {shown_text(folder)}; wait for it, or choose "
-        "another folder"
-    )

@@ -23,14 +23,12 @@ from mswin_viz.data.store.planned_images import StorePlan
 from mswin_viz.data.store.store_record import TOKENS, StoreRecord
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.parts import window_parts
+from mswin_viz.model.addon.sliding_window import checked_scales
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.precision import precision_words
 from mswin_viz.model.encoder.preprocessing import resizing_words
 from mswin_viz.model.fingerprint import addon_hash, weights_hash
 from mswin_viz.model.loading import load_model
-from mswin_viz.model.training.heads import checked_scales
-
-__all__ = ["ENGINES", "ExtractOptions", "ExtractSettings", "settings_of", "work_of"]
 
 ENGINES = ("local", "ray")
 _DTYPES = ("float16", "float32")

@@ -9,8 +9,6 @@ from collections import Counter
 
 from mswin_viz.errors import MswinVizError
 
-__all__ = ["Board"]
-
 
 class Board:
     """What the actors have done, whether they should stop, and why one failed; an actor itself, which does no work."""

@@ -19,8 +19,6 @@ from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.storage.worker_processes import WorkerProcesses
 from mswin_viz.errors import MswinVizError, OptionError, StoppedError, WorkerError
 
-__all__ = ["on_ray"]
-
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 """Nothing is reported to Ray's makers, and its processes do not write on the user's screen."""
 _LOGGERS = ("ray", "ray.data")

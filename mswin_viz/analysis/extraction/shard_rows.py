@@ -16,8 +16,6 @@ from mswin_viz.data.store.planned_images import PlannedImage, Shard
 from mswin_viz.data.store.shard_files import ShardFiles
 from mswin_viz.data.store.store_record import Commit, StoreRecord
 
-__all__ = ["BatchFeatures", "ShardRows"]
-
 BatchFeatures = dict[str, np.ndarray]
 """Of the images of a batch that have any: ``"plain"``, ``"enhanced"``, and the tokens that a store keeps, by name."""
 

@@ -24,8 +24,6 @@ from mswin_viz.errors import StoppedError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.preprocessing import fitting_rule
 
-__all__ = ["Done", "ShardWork", "work_on_shards"]
-
 
 @dataclass(frozen=True, eq=False)
 class ShardWork:
@@ -104,7 +102,8 @@ def work_on_shards(
                     rows = ShardRows(shard, work.folder, work.record)
                 pixels = _pixels(work.model, decoded, blocks)
                 blocks.give_back(block)
-                launched.append(_launched(work, rows, images, decoded, pixels))
+                embedded = tower_pass(work.model, work.record, images, pixels=pixels, places=decoded.places)
+                launched.append(_Launched(rows, images, decoded, embedded))
                 while len(launched) > n_behind:
                     yield from _finished(work, launched.popleft(), writer, writing)
             while launched:
@@ -124,18 +123,6 @@ def _pixels(model: Model, decoded: DecodedBatch, blocks: SharedBlocks) -> torch.
     pixels = torch.empty(given.shape, dtype=torch.uint8, pin_memory=is_pinned)
     blocks.receive(given, pixels.numpy())
     return pixels
-
-
-def _launched(
-    work: ShardWork,
-    rows: ShardRows,
-    images: Sequence[PlannedImage],
-    decoded: DecodedBatch,
-    pixels: torch.Tensor,
-) -> _Launched:
-    """Start the tower on a batch; on a GPU this returns before it is done."""
-    embedded = tower_pass(work.model, work.record, images, pixels=pixels, places=decoded.places)
-    return _Launched(rows, images, decoded, embedded)
 
 
 def _finished(

@@ -20,8 +20,6 @@ from mswin_viz.model.training.heads import phase_means
 if TYPE_CHECKING:
     from jaxtyping import UInt8
 
-__all__ = ["TowerPass", "tower_pass"]
-
 _NOT_FINITE = "the model gave it a feature that is not finite, or that does not fit float16"
 _IS_FINITE = "is_finite"
 

@@ -49,10 +49,6 @@ def _matrix_product(run: Run, func: Callable, first: Any, second: Any, **options
     return (func(first, run.hold(second), **options) + func(run.hold(first), second, **options)) / 2
 
 
-def _matrix_product_from_right(run: Run, func: Callable, first: Any, second: Any) -> Any:
-    return _matrix_product(run, torch.matmul, second, first)
-
-
 def _summed_products(run: Run, func: Callable, equation: str, *operands: Any) -> Any:
     """einsum: each of ``k`` signals counts ``1 / k``."""
     listed = (
@@ -101,12 +97,9 @@ def _product_plus(
         return beta * x + alpha * (product.sum(dim=0) if func.__name__.strip("_") == "addbmm" else product)
 
 
-def _subtracted_from(run: Run, func: Callable, first: Any, second: Any, *, alpha: float = 1, **_: Any) -> Any:
-    return _added(run, func, second, first, alpha=-alpha)
-
-
-def _divided_from(run: Run, func: Callable, first: Any, second: Any, **_: Any) -> Any:
-    return _divided(run, torch.div, second, first)
+def _from_right(rule: Callable, func: Callable) -> Callable:
+    """The rule of an operation whose operands stand the other way round."""
+    return lambda run, _, first, second, **options: rule(run, func, second, first, **options)
 
 
 def _product_added(run: Run, func: Callable, x: Any, first: Any, second: Any, *, value: float = 1) -> Any:
@@ -131,8 +124,9 @@ def _sampled(run: Run, func: Callable, x: Any, grid: Any, *args: Any, **options:
 
 
 RULES = {
-    "add": _added, "sub": _subtracted, "rsub": _subtracted_from, "mul": _multiplied, "div": _divided, "rdiv": _divided_from,
-    "matmul": _matrix_product, "rmatmul": _matrix_product_from_right, "bmm": _matrix_product, "mm": _matrix_product,
+    "add": _added, "sub": _subtracted, "rsub": _from_right(_subtracted, torch.sub), "mul": _multiplied, "div": _divided,
+    "rdiv": _from_right(_divided, torch.div),
+    "matmul": _matrix_product, "rmatmul": _from_right(_matrix_product, torch.matmul), "bmm": _matrix_product, "mm": _matrix_product,
     "mv": _matrix_product, "dot": _matrix_product, "inner": _matrix_product, "outer": _matrix_product,
     "tensordot": _matrix_product, "kron": _matrix_product, "einsum": _summed_products, "cat": _joined, "stack": _joined,
     "hstack": _joined, "vstack": _joined, "where": _chosen, "masked_fill": _filled, "pad": _padded,

@@ -17,8 +17,6 @@ from mswin_viz.errors import ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["UNEXPLAINED_FROM", "FrozenMap", "InputShares"]
-
 _CLOSE = 1e-6  # a cast to float32 inside is followed in float64
 _UNSEEN = "code outside torch's functions"
 UNEXPLAINED_FROM = 1e-5
@@ -181,7 +179,7 @@ class FrozenMap:
         with torch.enable_grad(), run:
             output = self._function(*(x.clone() for x in inputs))  # a copy, which may be changed in place
         if isinstance(output, torch.Tensor) and not output.requires_grad:
-            output = run.output_without_signal(output)
+            output = run.constant(output, output)  # or held as a whole, which stays unexplained
         if not isinstance(output, torch.Tensor) or output.ndim != 2 or len(output) != len(inputs[0]):
             shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
             raise ShapeError(

@@ -144,10 +144,6 @@ class FrozenPass(TorchFunctionMode):
             result = self.held_whole(result, f"{call.name} without a gradient")
         return written(call.target, result)
 
-    def output_without_signal(self, output: torch.Tensor) -> torch.Tensor:
-        """An output without a signal: held as a whole, which stays unexplained, or a constant."""
-        return self.constant(output, output)
-
     def _as_it_is(self, call: Call) -> Any:
         """An operation with torch's own derivative; a result without one is held."""
         name, result = call.name, call.run()

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from numpy.typing import ArrayLike
 
-__all__ = ["CompareOptions", "compare"]
-
 _STEPS = 5
 _Result = TypeVar("_Result")
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float, Int
 
-__all__ = ["ALPHA", "NOT_MEASURED", "Comparison"]
-
 NOT_MEASURED = "not measured"
 """How a verdict begins where fewer than two identities have a match."""
 ALPHA = 0.05

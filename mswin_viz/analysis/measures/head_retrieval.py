@@ -16,8 +16,6 @@ from mswin_viz.model.training.labelled_tokens import LabelledTokens
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
 
-__all__ = ["check_trainable", "head_features", "held_out", "retrieved", "validation_map"]
-
 
 def held_out(
     pids: Sequence[int] | np.ndarray, *, fraction: float = 0.2, seed: int = 0

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from numpy.typing import ArrayLike
 
-__all__ = ["NullComparison", "compare_with_nulls"]
-
 
 @dataclass(frozen=True, eq=False)
 class NullComparison:

@@ -19,8 +19,6 @@ from mswin_viz.model.training.untrained import with_untrained_addon
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["KINDS", "null_features"]
-
 KINDS = ("shuffled", "random", "mean")
 """Trained weights, mixed up; weights as torch draws them; a shift of zero (enhanced = plain), as window means have it."""
 

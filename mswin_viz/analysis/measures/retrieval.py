@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy as np
 
 from mswin_viz.analysis.arrays import chosen_rows, real_numbers
-from mswin_viz.analysis.measures.matching import RULES, Matching, matching, unanswered_words
+from mswin_viz.analysis.measures.matching import Matching, matching, unanswered_words
 from mswin_viz.analysis.measures.ranking import DIGITS, METRIC_WORDS, compared_rows, ranked, similarities
 from mswin_viz.data.options import options_of
 from mswin_viz.errors import OptionError, ShapeError
@@ -18,17 +18,6 @@ from mswin_viz.errors import OptionError, ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from numpy.typing import ArrayLike
-
-__all__ = [
-    "RULES",
-    "RetrievalOptions",
-    "RetrievalReport",
-    "RetrievalRequest",
-    "average_precision",
-    "measured_queries",
-    "report_of",
-    "retrieval",
-]
 
 _CHUNK = 2_000_000  # pairs of query and gallery image ranked at once
 

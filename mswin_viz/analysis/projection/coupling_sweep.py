@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float
 
-__all__ = ["COUPLINGS", "CouplingSweep", "coupling_sweep"]
-
 COUPLINGS = (0.0, 0.01, 0.05, 0.2, 1.0)
 
 _LEVEL = 5e-4  # rise of a disparity that three decimals show

@@ -21,8 +21,6 @@ from mswin_viz.errors import ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Extension", "extend"]
-
 PERPLEXITY = 5
 """Of new images to old ones; openTSNE's, lower than a map's, since each is placed among few."""
 ITERATIONS = 250

@@ -29,8 +29,6 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["METHODS", "project"]
-
 _COMPARABLE = 0.3  # disparity above which a joint map is not one
 
 

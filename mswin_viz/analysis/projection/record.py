@@ -13,8 +13,6 @@ from mswin_viz.analysis.projection.space import MapSpace
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["MapSettings", "Projection"]
-
 NOT_A_MEASURE = (
     "Joint t-SNE pulls the two places of an image together by construction: how well the halves lie on each "
     "other says nothing about which features are better. Decide by full-dimensional measures (mv.compare)."

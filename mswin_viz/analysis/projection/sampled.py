@@ -18,8 +18,6 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["MOST_MAPPED", "project_some"]
-
 MOST_MAPPED = 10_000
 """Images that a map is computed of, if not given: it takes most of a minute, and its quality needs all distances."""
 _BLOCK = 2_000  # images that are placed at a time; each asks for its distances to all images of the map

@@ -10,8 +10,6 @@ import numpy as np
 
 from mswin_viz.analysis.scales.panels import Panel
 
-__all__ = ["ROWS_OF_AN_IMAGE", "compared_panel", "compared_panels"]
-
 ROWS_OF_AN_IMAGE = 3
 """Of each image: the first model's numbers, the second's, and the second's minus the first's."""
 _ABSENT = "not in this model"

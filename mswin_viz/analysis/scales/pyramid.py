@@ -20,8 +20,6 @@ from mswin_viz.analysis.windows.scale_windows import mean_windows, split_by_scal
 from mswin_viz.data.progress import Stop
 from mswin_viz.errors import OptionError
 
-__all__ = ["can_be_at_every_scale", "every_window", "free_panels"]
-
 
 def can_be_at_every_scale(request: ViewRequest) -> bool:
     """Whether only the free panel moves with the scale, and its windows stand end to end at each."""

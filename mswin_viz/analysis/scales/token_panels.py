@@ -16,8 +16,6 @@ from mswin_viz.analysis.windows.geometry import windows
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["CLS_PANEL", "PATCH_PANELS", "cls_panel", "fused_panel", "plain_panel"]
-
 PATCH_PANELS = ("fused", "plain")
 """Keys of the panels whose numbers are of patch tokens that an add-on, if there is one, reads."""
 CLS_PANEL = "cls"

@@ -30,8 +30,9 @@ from mswin_viz.analysis.scales.request import (
 from mswin_viz.analysis.scales.token_panels import fused_panel, plain_panel
 from mswin_viz.analysis.shares.addon_map import AddonState
 from mswin_viz.analysis.shares.decomposition import Decomposition, decomposed
-from mswin_viz.analysis.shares.fusion_weights import Slot, no_windows
+from mswin_viz.analysis.shares.fusion_weights import no_windows
 from mswin_viz.analysis.shares.part_values import PartValues, part_values, window_values
+from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.windows.activations import WindowActivations
 from mswin_viz.errors import OptionError
 

@@ -19,8 +19,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-__all__ = ["AddonMap", "AddonState", "Split", "Without"]
-
 
 @dataclass(frozen=True, eq=False)
 class Split:

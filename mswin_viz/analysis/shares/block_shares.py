@@ -23,8 +23,6 @@ from mswin_viz.model.tokens.readout import Neck
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["BlockShares", "cls_by_block"]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BlockShares:

@@ -34,8 +34,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["BASELINES", "ClsSplit", "SplitPlan", "cls_by_patch", "split_batch"]
-
 Feature = Literal["plain", "enhanced", "shift"]
 BASELINES = ("zero", "mean")
 """What a patch is compared with: nothing, or the image's mean patch, whose own part then is ``baseline``."""

@@ -20,7 +20,6 @@ import torch
 from mswin_viz.analysis.arrays import finite_vectors
 from mswin_viz.analysis.frozen.frozen_map import UNEXPLAINED_FROM
 from mswin_viz.analysis.shares.addon_map import AddonMap, AddonState
-from mswin_viz.analysis.shares.fusion import enhanced_cls
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights, no_windows
 from mswin_viz.analysis.shares.slots import Slot, SlotShares
 from mswin_viz.analysis.shares.sums_in_words import sums_in_words
@@ -30,18 +29,6 @@ from mswin_viz.model.tokens.tokens import Tokens, are_tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
-
-__all__ = [
-    "Decomposition",
-    "PairDecomposition",
-    "SlotShares",
-    "decompose",
-    "decompose_fusion",
-    "decompose_pair",
-    "decomposed",
-    "direction_of_each",
-    "direction_of_images",
-]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -129,19 +116,6 @@ class Decomposition:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class PairDecomposition:
-    """The cosine similarity of pairs of enhanced CLS tokens, -1..1, split from either side.
-
-    ``a`` has the shares of the first image along the second's feature, ``b`` the other way round; each adds up to
-    ``similarity``.
-    """
-
-    similarity: Float[np.ndarray, " batch"]
-    a: Decomposition
-    b: Decomposition
-
-
 def decompose(
     tokens: Tokens, addon: torch.nn.Module | None, direction: Float[np.ndarray, "*batch dim"] | torch.Tensor
 ) -> Decomposition:
@@ -171,19 +145,6 @@ def decompose_fusion(
     weights = no_windows(are_tokens(tokens).cls.shape[1]) if weights is None else weights
     v = direction_of_each(direction, tokens, weights)
     return decomposed(weights.run(tokens, slots, pooled), v)
-
-
-def decompose_pair(a_tokens: Tokens, b_tokens: Tokens, addon: torch.nn.Module | None) -> PairDecomposition:
-    """Split the similarity of image pairs, query ``a`` and gallery ``b``, from either side."""
-    if are_tokens(a_tokens).cls.shape != are_tokens(b_tokens).cls.shape:
-        raise ShapeError(
-            f"pairs need the same number of images on each side: got CLS tokens {tuple(a_tokens.cls.shape)} and "
-            f"{tuple(b_tokens.cls.shape)}; repeat the query's tokens, for example tokens[[0, 0, 0]]"
-        )
-    weights = no_windows(a_tokens.cls.shape[1]) if addon is None else fusion_weights(addon)
-    a = decompose_fusion(a_tokens, weights, enhanced_cls(b_tokens, weights)).cosine()
-    b = decompose_fusion(b_tokens, weights, a.enhanced).cosine()
-    return PairDecomposition(a.score, a, b)
 
 
 def direction_of_each(

@@ -24,8 +24,6 @@ from mswin_viz.model.tokens.tensors import versions
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["ExactBatch", "array", "exact_batches", "joined"]
-
 _COPIES: weakref.WeakKeyDictionary[nn.Module, tuple[Any, Model]] = weakref.WeakKeyDictionary()
 _LOCK = threading.Lock()
 Record = TypeVar("Record")

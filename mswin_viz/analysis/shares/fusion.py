@@ -27,8 +27,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-__all__ = ["FusionState", "FusionWeights", "SlotWindows", "enhanced_cls", "float64"]
-
 
 @dataclass(frozen=True, eq=False)
 class FusionWeights:

@@ -235,7 +235,8 @@ class MixtureHead:
 
     def without(self, fused: Fused, removed: Mapping[int, Float[np.ndarray, "batch window wide"]]) -> Fused:
         """What it gives with parts of its slots taken away; ``fused`` is :meth:`Fused.spread`."""
-        return self.fused(_pooled_without(fused, removed), len(fused.shift))
+        left = (p - removed[i] if i in removed else p for i, p in enumerate(fused.pooled))
+        return self.fused(np.broadcast_arrays(*left), len(fused.shift))
 
     def near_a_switch(self, fused: Fused) -> Bool[np.ndarray, "*batch"]:
         """Whether products in single precision may have chosen other experts: always, as how near that is is not known."""
@@ -248,11 +249,3 @@ class MixtureHead:
             x, _ = layer(x)
         weights = softmax((x @ self.logits.T + self.logits_bias) / self.temperature, axis=-1)
         return weights if self.top_k is None else self.top_k(torch.from_numpy(weights)).numpy()
-
-
-def _pooled_without(
-    fused: Fused, removed: Mapping[int, Float[np.ndarray, "batch window wide"]]
-) -> list[Float[np.ndarray, "batch window wide"]]:
-    return list(
-        np.broadcast_arrays(*(p - removed[i] if i in removed else p for i, p in enumerate(fused.pooled)))
-    )

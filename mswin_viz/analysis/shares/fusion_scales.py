@@ -22,8 +22,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-__all__ = ["EveryWindow", "ScaleGroup", "scale_values"]
-
 
 class ScaleGroup(NamedTuple):
     """Scales, all end to end, that stand in one slot in turn: with its own kernel, resampled, or as plain means."""

@@ -15,12 +15,9 @@ from mswin_viz.analysis.shares.fusion import FusionWeights
 from mswin_viz.analysis.shares.fusion_layers import MixtureHead, MlpHead, Normed, NormedLayer
 from mswin_viz.analysis.shares.module_map import module_map
 from mswin_viz.analysis.shares.projected_layers import ProjectedHead, TokenProjection
-from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.parts import GatedExperts, TwoLayers, WindowParts, window_parts
 from mswin_viz.model.tokens.tensors import tensors_of, versions
-
-__all__ = ["FusionWeights", "Slot", "fusion_weights", "no_windows"]
 
 _COPIES: weakref.WeakKeyDictionary[nn.Module, tuple[object, AddonMap]] = weakref.WeakKeyDictionary()
 _LOCK = threading.Lock()

@@ -15,8 +15,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["GateWeights", "gate_weights"]
-
 
 @dataclass(frozen=True, eq=False)
 class GateWeights:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 Kept = TypeVar("Kept")
 
-__all__ = ["ModuleMap", "module_map", "told"]
-
 _AT_ONCE = 64  # images in one pass where windows are taken away
 _MOST_KEPT, _MOST_IMAGES = 4, 16  # batches that stay held while their tokens live, and images in one of them
 _MOST_ANSWERS = 16  # directions, and kinds of windows, whose answers such a batch keeps

@@ -25,8 +25,6 @@ from mswin_viz.model.tokens.tokens import Tokens, are_tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["cosine_gradient", "net_pushes", "norm_shares", "pushes_of", "shares_of_norm"]
-
 
 def net_pushes(
     tokens: Tokens, addon: nn.Module | None, direction: Float[np.ndarray, "*batch dim"] | torch.Tensor

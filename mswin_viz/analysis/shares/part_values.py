@@ -16,8 +16,6 @@ from mswin_viz.analysis.shares.window_removal import changes_without
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["PART_VALUES", "PartValues", "part_values", "window_values"]
-
 PART_VALUES = ("removal", "push", "share")
 """Change of the cosine when the part is removed; net push; share of the cosine."""
 

@@ -13,8 +13,6 @@ from mswin_viz.analysis.shares.fusion_layers import Fused, MlpHead, Normed, Pull
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
-__all__ = ["ProjectedHead", "ProjectedTokens", "TokenProjection"]
-
 
 @dataclass(frozen=True, eq=False)
 class ProjectedTokens:

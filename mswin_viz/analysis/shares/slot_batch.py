@@ -16,8 +16,6 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["SlotBatch", "batch_values", "fused_with"]
-
 
 @dataclass(frozen=True, eq=False)
 class SlotBatch:

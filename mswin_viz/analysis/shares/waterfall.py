@@ -8,8 +8,6 @@ from typing import Literal
 
 from mswin_viz.analysis.shares.decomposition import Decomposition
 
-__all__ = ["Step", "Waterfall", "cls_steps", "cosine_waterfall"]
-
 Kind = Literal["other", "norm", "cls", "windows", "outside", "bias", "unexplained"]
 
 

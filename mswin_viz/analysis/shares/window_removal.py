@@ -16,15 +16,12 @@ import torch
 from mswin_viz.analysis.shares.addon_map import AddonMap, AddonState, Without
 from mswin_viz.analysis.shares.decomposition import direction_of_each
 from mswin_viz.analysis.shares.slots import Slot
-from mswin_viz.analysis.windows.geometry import WindowGeometry
 from mswin_viz.data.shown_text import numbered
 from mswin_viz.errors import OptionError
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
-
-__all__ = ["WindowRemoval", "changes_without", "cosines", "remove_each_window", "remove_window", "removed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,30 +49,6 @@ class WindowRemoval:
     flipped: Int[np.ndarray, "batch ..."]
 
 
-def remove_window(
-    tokens: Tokens,
-    weights: AddonMap,
-    direction: Float[np.ndarray, "*batch dim"] | torch.Tensor,
-    slot_index: int,
-    window: int,
-    *,
-    slots: Sequence[Slot] | None = None,
-) -> WindowRemoval:
-    """Take one window away: its own term becomes zero, the number of windows and the biases stay.
-
-    Gives one number for each image, ``[B]``. Tokens, weights, direction and slots as in
-    :func:`mswin_viz.analysis.shares.decomposition.decompose_fusion`. Raises OptionError if there is no such slot or
-    window, or the slot is off.
-    """
-    state = weights.run(tokens, slots)
-    geometry = _windows_of(state, weights, slot_index)
-    if not 0 <= window < geometry.n_windows:
-        raise OptionError(f"a window of slot {slot_index} is {numbered(geometry.n_windows)}: got {window}")
-    v = direction_of_each(direction, tokens, weights)
-    removal = removed(state, state.without((slot_index,), int(window)), v)
-    return WindowRemoval(**{name: values[:, 0] for name, values in vars(removal).items()})
-
-
 def remove_each_window(
     tokens: Tokens,
     weights: AddonMap,
@@ -84,9 +57,13 @@ def remove_each_window(
     *,
     slots: Sequence[Slot] | None = None,
 ) -> WindowRemoval:
-    """:func:`remove_window` for each window of a slot in turn, ``[B, n_windows]``."""
+    """Take each window of a slot away in turn, ``[B, n_windows]``: its own term becomes zero, number and biases stay.
+
+    Tokens, weights, direction and slots as in :func:`mswin_viz.analysis.shares.decomposition.decompose_fusion`. Raises
+    OptionError if there is no such slot, or it is off.
+    """
     state = weights.run(tokens, slots)
-    _windows_of(state, weights, slot_index)
+    _check_windows(state, weights, slot_index)
     v = direction_of_each(direction, tokens, weights)
     return removed(state, state.without((slot_index,), slice(None)), v)
 
@@ -128,11 +105,9 @@ def _scores(
     return score, np.divide(score, norms, out=np.full_like(score, np.nan), where=norms > 0)
 
 
-def _windows_of(state: AddonState, weights: AddonMap, index: int) -> WindowGeometry:
+def _check_windows(state: AddonState, weights: AddonMap, index: int) -> None:
     n_slots = max(1, len(weights.scales))
     if not 0 <= index < n_slots:
         raise OptionError(f"a slot of this fusion is {numbered(n_slots)}: got {index}")
-    geometry = state.geometry(index)
-    if geometry is None:
+    if state.geometry(index) is None:
         raise OptionError(f"only a slot that is on has windows to take away: got slot {index}, which is off")
-    return geometry

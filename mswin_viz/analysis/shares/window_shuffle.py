@@ -17,8 +17,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["Shuffle", "common_run", "shuffle_windows", "shuffled_order"]
-
 
 @dataclass(frozen=True, eq=False)
 class Shuffle:

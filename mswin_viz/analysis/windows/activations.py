@@ -22,20 +22,6 @@ if TYPE_CHECKING:
 
     from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow
 
-__all__ = [
-    "SeenTokens",
-    "WindowActivations",
-    "mean_activations",
-    "nearest_trained_scale",
-    "reduce_activations",
-    "resampled_kernel",
-    "resampling_matrix",
-    "seen_patches",
-    "seen_tokens",
-    "token_means",
-    "window_activations",
-]
-
 Origin = Literal["trained", "resampled", "mean", "fallback", "tokens"]
 _KERNELS = ("auto", "trained", "resampled", "mean")
 
@@ -133,15 +119,8 @@ def window_activations(
     )
 
 
-def mean_activations(
-    tokens: Tokens, addon: torch.nn.Module | None, geometry: WindowGeometry
-) -> WindowActivations:
-    """The plain mean of each window's tokens, for any geometry: runs, overlapping runs, 2-D tiles. Untrained."""
-    return token_means(seen_tokens(tokens, addon), geometry)
-
-
 def token_means(seen: SeenTokens, geometry: WindowGeometry) -> WindowActivations:
-    """:func:`mean_activations` of tokens at hand."""
+    """The plain mean of each window's tokens, for any geometry: runs, overlapping runs, 2-D tiles. Untrained."""
     with torch.no_grad():
         patches = seen.values
         means = patches[:, torch.tensor(geometry.tokens, device=patches.device)].mean(dim=2)
@@ -161,14 +140,6 @@ def resampling_matrix(source: int, target: int) -> Float[np.ndarray, "source tar
     distance = np.abs(np.clip(centres, 0, source - 1)[None] - np.arange(source)[:, None])
     weights = np.clip(1 - distance / reach, 0, None)
     return weights / weights.sum(axis=1, keepdims=True)
-
-
-def resampled_kernel(
-    kernel: Float[torch.Tensor, "dim_out dim_in source"], scale: int
-) -> Float[torch.Tensor, "dim_out dim_in target"]:
-    """A kernel of another scale made from a trained one, by :func:`resampling_matrix`."""
-    matrix = torch.from_numpy(resampling_matrix(kernel.shape[2], scale)).to(kernel)
-    return kernel @ matrix
 
 
 def nearest_trained_scale(scales: Sequence[int], scale: int) -> int:

@@ -18,8 +18,6 @@ from mswin_viz.errors import ScaleError, ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Int
 
-__all__ = ["WindowGeometry", "describe_windows", "fallback_geometry", "tiles", "windows"]
-
 _NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
 _FRACTIONS = {2: "half a row", 3: "a third of a row", 4: "a quarter of a row", 8: "an eighth of a row"}
 

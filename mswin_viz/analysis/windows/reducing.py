@@ -12,8 +12,6 @@ from mswin_viz.errors import OptionError, ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["reduced"]
-
 
 def reduced(
     values: Float[np.ndarray, "batch window dim"],

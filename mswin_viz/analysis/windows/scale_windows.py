@@ -12,8 +12,6 @@ from mswin_viz.analysis.windows.activations import resampling_matrix
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-__all__ = ["mean_windows", "mixed_windows", "split_by_scale"]
-
 _GROUP = 16  # windows that are mixed at a time: neighbours of about one size see few answers between them
 
 

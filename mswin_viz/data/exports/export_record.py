@@ -6,22 +6,20 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.storage.destinations import destination
 from mswin_viz.data.storage.file_writing import is_unfinished, write_json
-from mswin_viz.data.storage.stored_records import STRICT, checked, read_json
+from mswin_viz.data.storage.stored_records import StoredRecord, checked, read_json
 from mswin_viz.errors import MswinVizError, OutputError
 
 EXPORT_FILE = "export.json"
 _REMEDY = "choose another folder, or empty this one"
 
 
-class ExportRecord(BaseModel):
+class ExportRecord(StoredRecord):
     """What an export holds: in which format, how many images, and how many had no features; of which model."""
-
-    model_config = STRICT
 
     format: Literal[1] = 1
     to: str

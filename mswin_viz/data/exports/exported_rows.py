@@ -18,8 +18,6 @@ from mswin_viz.errors import StoppedError
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["MAP_COLUMNS", "ExportedRows"]
-
 MAP_COLUMNS = ("plain_x", "plain_y", "enhanced_x", "enhanced_y")
 """Names of the columns with places on a map."""
 _WITHOUT = ("raw_path",)  # bytes, which text formats do not take

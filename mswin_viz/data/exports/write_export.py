@@ -22,8 +22,6 @@ from mswin_viz.data.storage.output_checks import output_folder
 from mswin_viz.data.store.stored_images import StoredImages
 from mswin_viz.errors import DataError, OptionError, OutputError
 
-__all__ = ["FORMATS", "check_export", "write_export"]
-
 _WRITERS: dict[str, Callable[[ExportedRows, Path], None]] = {
     "atlas": partial(write_atlas, images=False),
     "fiftyone": write_fiftyone,

@@ -23,11 +23,6 @@ from mswin_viz.errors import ImageError, ImageFileError, MswinVizError
 if TYPE_CHECKING:
     from jaxtyping import Num
 
-__all__ = [
-    "MODALITIES", "Crop", "ImageSource", "Opened", "crop_of", "deep_values", "joined_name", "open_image", "opened",
-    "opened_together",     "source_file", "source_name",
-]  # fmt: skip
-
 MODALITIES = ("RGB", "NI", "TI")
 """Names of the three modalities, as RGBNT201 names its folders: visible, near and thermal infrared."""
 

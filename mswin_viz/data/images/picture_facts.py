@@ -58,10 +58,10 @@ def picture_notes(
     return tuple(note for note in notes if note)
 
 
-def warn_of(notes: Sequence[str], *, stacklevel: int = 3) -> None:
+def warn_of(notes: Sequence[str]) -> None:
     """One warning for each note, attributed to the caller's caller."""
     for note in notes:
-        warnings.warn(note, stacklevel=stacklevel)
+        warnings.warn(note, stacklevel=3)
 
 
 def _damage_note(facts: Sequence[PictureFacts]) -> str:

@@ -18,8 +18,6 @@ from mswin_viz.data.store.stored_images import StoredImages, store_parts
 from mswin_viz.data.synthetic.shipped_samples import shipped_samples
 from mswin_viz.errors import DataError, OptionError
 
-__all__ = ["LAYOUTS", "query_and_gallery", "samples", "scan"]
-
 LAYOUTS = ("auto", *SETS, "manifest", "folder")
 
 

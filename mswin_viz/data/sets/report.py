@@ -15,8 +15,6 @@ from rich.text import Text
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.sample import SPLITS, Problem, Sample
 
-__all__ = ["MOST_PATHS", "DataReport", "PublishedCount", "SplitCount", "as_text", "tables"]
-
 MOST_PATHS = 10
 """Files that are listed of each kind of problem, unless all are asked for."""
 

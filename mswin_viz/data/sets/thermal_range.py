@@ -13,8 +13,6 @@ from mswin_viz.data.progress import progress_bar
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError, ImageError, ImageFileError, OptionError
 
-__all__ = ["thermal_range"]
-
 _PERCENTILES = (1, 99)
 _PIXELS = 4096  # of one image, spread evenly over it
 

@@ -15,8 +15,6 @@ from mswin_viz.data.sample import Problem, Sample
 from mswin_viz.data.sets.report import DataReport
 from mswin_viz.errors import ImageError, ImageFileError
 
-__all__ = ["verify"]
-
 
 @dataclass(frozen=True)
 class _CheckedFile:

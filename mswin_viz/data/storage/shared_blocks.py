@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Block", "HandedOver", "SharedBlocks"]
-
 
 class Block(NamedTuple):
     """A part of the shared memory: where another process of this machine opens it, and which bytes are its."""

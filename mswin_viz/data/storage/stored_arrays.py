@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.file_writing import write_json
-from mswin_viz.data.storage.stored_records import STRICT, checked, read_json
+from mswin_viz.data.storage.stored_records import StoredRecord, checked, read_json
 from mswin_viz.errors import CacheError
 
 if TYPE_CHECKING:
@@ -26,10 +26,8 @@ _HASH = "blake2b"
 _Index = TypeVar("_Index", bound=BaseModel)
 
 
-class ArrayRecord(BaseModel):
+class ArrayRecord(StoredRecord):
     """What a file must hold to be the array that was written."""
-
-    model_config = STRICT
 
     shape: list[int]
     dtype: str  # as NumPy spells it, with its byte order

@@ -11,13 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import MswinVizError, OptionError
 
-STRICT = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, arbitrary_types_allowed=True)
-"""The configuration of such models: no text for a number, no NaN, no infinity; keys of later versions are ignored."""
 MOST_BYTES = 8 * 2**20
 """The longest JSON file or text that is read."""
 _MOST_DEEP = 64  # lists and objects in one another
@@ -29,10 +27,16 @@ _T = TypeVar("_T")
 _Error = Callable[[str], MswinVizError]
 
 
+class StoredRecord(BaseModel):
+    """What a file holds: no text for a number, no NaN, no infinity; keys of later versions are ignored."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, arbitrary_types_allowed=True)
+
+
 def checked(
     kind: type[_T] | TypeAdapter[_T], value: Any, *, what: str, remedy: str, error: _Error = OptionError
 ) -> _T:
-    """The value as ``kind`` describes it: a pydantic model with ``model_config = STRICT``, or an adapter of another type.
+    """The value as ``kind`` describes it: a `StoredRecord`, or an adapter of another type.
 
     Parameters
     ----------

@@ -22,8 +22,6 @@ from mswin_viz.data.store.planned_images import PlannedImage, part_of, path_belo
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["ABOUT", "FEATURES", "ImageRow", "feature_fields", "manifest_bytes", "samples_of_rows"]
-
 FEATURES = {"plain": "cls_plain", "enhanced": "cls_enhanced"}
 """Name of a feature -> its column."""
 ABOUT = {

@@ -15,8 +15,6 @@ from mswin_viz.data.images.image_source import MODALITIES, Crop, source_name
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError, OptionError
 
-__all__ = ["PlannedImage", "Shard", "StorePlan"]
-
 
 class PlannedImage(NamedTuple):
     """An image that gets a row: its number in the list, its sample's, the sample, and which of its modalities."""

@@ -24,8 +24,6 @@ from mswin_viz.data.storage.file_writing import (
 from mswin_viz.data.store.store_record import STORE_FILE, Commit, FileRecord, read_commit, write_commit
 from mswin_viz.errors import OutputError, StoreError
 
-__all__ = ["FOLDERS", "ShardFiles", "committed", "remove_unfinished"]
-
 FOLDERS = ("manifest", "tokens", "commits")
 
 

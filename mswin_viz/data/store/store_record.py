@@ -7,11 +7,11 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.storage.file_writing import write_bytes, write_json
-from mswin_viz.data.storage.stored_records import STRICT, checked, read_json
+from mswin_viz.data.storage.stored_records import StoredRecord, checked, read_json
 from mswin_viz.errors import StoreError
 
 STORE_FILE = "store.json"
@@ -30,15 +30,13 @@ _FORMAT = 1
 _REMEDY = "choose another folder, or delete this one to extract again"
 
 
-class StoreRecord(BaseModel):
+class StoreRecord(StoredRecord):
     """What the rows of a store are: of which model, in what form. Equal for every shard.
 
     ``weights_hash`` is of every tensor of the image tower and of what reads out its features, ``addon_hash`` of the
     add-on's, None without one. ``wide`` is the width of the enhanced features. ``shard_samples`` samples make a shard.
     ``n_samples`` and ``n_images`` are those of the list that is being extracted, done or not.
     """
-
-    model_config = STRICT
 
     format: Literal[1] = 1
     package: str
@@ -104,19 +102,15 @@ class StoreRecord(BaseModel):
         raise StoreError(f"{rule}: {shown_text(folder)} differs in {words}; {_REMEDY}")
 
 
-class FileRecord(BaseModel):
+class FileRecord(StoredRecord):
     """The size of a file in bytes, and its hash (BLAKE2b of 16 bytes, hexadecimal)."""
-
-    model_config = STRICT
 
     n_bytes: _Count
     blake2b: _Hash
 
 
-class Commit(BaseModel):
+class Commit(StoredRecord):
     """That a shard is done. ``plan`` is a hash of its images in order, ``notes`` say what is worth knowing of its pictures."""
-
-    model_config = STRICT
 
     shard: _Count
     first_id: _Count

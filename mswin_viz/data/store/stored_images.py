@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float, Int
 
-__all__ = ["StoredImages", "store_parts"]
-
 _THREADS = 8  # parts that are read at a time; Arrow leaves the interpreter to others
 
 

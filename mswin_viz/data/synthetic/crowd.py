@@ -22,8 +22,6 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import Int, UInt8
 
-__all__ = ["CROWD_SPLITS", "Crowd", "picture_batches", "pictures"]
-
 CROWD_SPLITS = {"standard": sample_identity, "look_alikes": sample_lookalike}
 """Name of a split -> the function that makes its people."""
 _BLOCK = 8  # shots that a worker draws before it hands them over

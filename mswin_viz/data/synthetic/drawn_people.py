@@ -10,8 +10,6 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.data.synthetic.identity import ATTRIBUTES
 from mswin_viz.data.synthetic.write_samples import TABLE
 
-__all__ = ["is_drawn"]
-
 _MOST_LEVELS = 4  # folders between a picture and the table: modality, split, and two more
 
 

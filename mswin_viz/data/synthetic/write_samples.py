@@ -29,11 +29,6 @@ from mswin_viz.data.synthetic.render import render
 from mswin_viz.data.synthetic.scenery import CAMERAS
 from mswin_viz.errors import ImageFileError, OptionError
 
-__all__ = [
-    "CAPTIONED", "SHIPPED", "SMALLEST_PICTURE", "TABLE", "WORLD_VERSION", "Counts", "sample_caption",
-    "write_samples",
-]  # fmt: skip
-
 
 class Counts(TypedDict):
     """How many people, cameras and shots a sample set has, and its world."""

@@ -11,8 +11,6 @@ from torch.nn.parameter import is_lazy
 
 from mswin_viz.errors import OptionError
 
-__all__ = ["asks_for_cls", "bare_module", "checked_sized", "copied"]
-
 Module = TypeVar("Module", bound=nn.Module)
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _NAMED = (*_POSITIONAL, inspect.Parameter.KEYWORD_ONLY)

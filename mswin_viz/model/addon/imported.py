@@ -11,8 +11,6 @@ from torch import nn
 
 from mswin_viz.errors import OptionError
 
-__all__ = ["is_import", "is_there", "made_addon"]
-
 _IMPORT = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _NAMED = 'addon="package.module:Name" must name a module, class or function that can be imported here, and called without arguments'
 _PASSED = "a class or function passed as addon= must build a module without arguments"

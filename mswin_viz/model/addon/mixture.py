@@ -24,8 +24,6 @@ from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["MixtureOfExpertsAddon", "TopK"]
-
 _DROPOUT = 0.1  # off in evaluation mode; kept for its place in the key numbers
 
 

@@ -18,8 +18,6 @@ from mswin_viz.model.addon.imported import is_import, is_there, made_addon
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["Addon", "AddonSource", "as_addon", "checked_width", "is_addon_source", "prepared_addon"]
-
 Window = int | tuple[int, int]
 AddonSource = nn.Module | str | Callable[[], nn.Module]
 """A module, the name of code that makes one (``"package.module:Name"``), or a class or function called without arguments."""

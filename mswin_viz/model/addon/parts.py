@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
-__all__ = ["AddonModule", "GatedExperts", "TwoLayers", "WindowParts", "addon_words", "window_parts"]
-
 
 @runtime_checkable
 class AddonModule(Protocol):

@@ -25,11 +25,6 @@ from mswin_viz.model.addon.parts import TwoLayers, WindowParts
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = [
-    "CLIPMultiScaleFeatureExtractor", "CLIPMultiScaleSlidingWindow", "CLIPWithProjectionMultiScale",
-    "FeatureProjectionAdapter", "MultiScaleFeatureExtractor", "checked_scales",
-]  # fmt: skip
-
 _MOST_WEIGHTS, _MOST_SCALES = 2**30, 256  # 4 GiB in float32
 Initialisation = Literal["random", "mean"]
 

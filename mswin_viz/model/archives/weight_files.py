@@ -19,8 +19,6 @@ from mswin_viz.errors import MswinVizError, OptionError, WeightsError, WeightsNo
 from mswin_viz.model.archives.state_dicts import StateDict, WeightFile, unwrapped
 from mswin_viz.model.archives.torch_files import FORMATS, first_words, read_archive, read_pickle
 
-__all__ = ["FOLDER_WEIGHTS", "SETTINGS", "file_at", "read_state_dict", "read_weights"]
-
 _OPEN_CLIP = (
     "open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin",
 )  # fmt: skip

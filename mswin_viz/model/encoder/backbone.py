@@ -53,8 +53,6 @@ from mswin_viz.model.weights.load_report import LoadReport
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, UInt8
 
-__all__ = ["Model"]
-
 
 @dataclass(frozen=True, eq=False)
 class Model:

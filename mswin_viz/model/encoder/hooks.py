@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
 import torch
 
 
-@contextmanager
-def outputs_of(*modules: torch.nn.Module) -> Iterator[list[torch.Tensor]]:
+def outputs_of(*modules: torch.nn.Module) -> AbstractContextManager[list[torch.Tensor]]:
     """Collect this thread's outputs of modules while the context lasts, in the order they come."""
-    outputs: list[torch.Tensor] = []
-    here = threading.get_ident()
+    return _collected(modules, lambda _inputs, output: output)
 
-    def collect(_module: torch.nn.Module, _inputs: tuple, output: torch.Tensor) -> None:
-        if threading.get_ident() == here:
-            outputs.append(output)
 
-    with ExitStack() as hooks:
-        for module in modules:
-            hooks.callback(module.register_forward_hook(collect).remove)
-        yield outputs
+def calls_of(*modules: torch.nn.Module) -> AbstractContextManager[list[tuple[tuple, tuple]]]:
+    """Collect this thread's inputs and outputs of modules that put out several, in the order of the calls."""
+    return _collected(modules, lambda inputs, outputs: (inputs, outputs))
 
 
 @contextmanager
-def calls_of(*modules: torch.nn.Module) -> Iterator[list[tuple[tuple, tuple]]]:
-    """Collect this thread's inputs and outputs of modules that put out several, in the order of the calls."""
-    calls: list[tuple[tuple, tuple]] = []
+def _collected(modules: Iterable[torch.nn.Module], kept: Callable[[Any, Any], Any]) -> Iterator[list[Any]]:
+    found: list[Any] = []
     here = threading.get_ident()
 
-    def collect(_module: torch.nn.Module, inputs: tuple, outputs: tuple) -> None:
+    def collect(_module: torch.nn.Module, inputs: tuple, output: Any) -> None:
         if threading.get_ident() == here:
-            calls.append((inputs, outputs))
+            found.append(kept(inputs, output))
 
     with ExitStack() as hooks:
         for module in modules:
             hooks.callback(module.register_forward_hook(collect).remove)
-        yield calls
+        yield found
 
 
 @contextmanager

@@ -8,13 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mswin_viz.errors import OptionError
-from mswin_viz.model.host.tower import MEAN_CAMERA, Camera, HostParts
+from mswin_viz.model.host.blocks import HostParts
+from mswin_viz.model.host.tower import MEAN_CAMERA, Camera
 from mswin_viz.model.weights.clip_towers import Tower
-
-__all__ = [
-    "UNKNOWN", "Cameras", "Conditions", "ImageTag", "Modalities", "Tags", "chosen_conditions", "conditions_of", "one_each",
-    "reads_tags", "takes_mean_camera",
-]  # fmt: skip
 
 
 @dataclass(frozen=True)

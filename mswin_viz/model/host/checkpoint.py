@@ -16,9 +16,10 @@ import torch
 
 from mswin_viz.errors import OptionError, WeightsError
 from mswin_viz.model.archives.state_dicts import WeightFile
+from mswin_viz.model.host.blocks import HostParts
 from mswin_viz.model.host.parts import CAMERAS, HEAD_NAMES, camera_table, host_parts, host_readout
 from mswin_viz.model.host.report import HOW_TO_SAY_IT, host_notes, unused_reason
-from mswin_viz.model.host.tower import HostParts, HostTower
+from mswin_viz.model.host.tower import HostTower
 from mswin_viz.model.weights.architectures import activation, architecture_of, gelu
 from mswin_viz.model.weights.checkpoints import HOST_MIXTURE, HOST_WINDOWS
 from mswin_viz.model.weights.clip_towers import HOST_SIZE, Tower, built, grid_of, text_keys, without_text

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from mswin_viz.errors import WeightsError
-from mswin_viz.model.host.tower import HostParts
+from mswin_viz.model.host.blocks import HostParts
 from mswin_viz.model.tokens.readout import Readout, modality_head
 from mswin_viz.model.weights.host_config import HostConfig
 from mswin_viz.model.weights.load_report import checked_fit

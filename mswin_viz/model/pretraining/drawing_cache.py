@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel
 
 from mswin_viz.data.progress import progress_bar
 from mswin_viz.data.shown_text import shown_text
@@ -24,7 +23,7 @@ from mswin_viz.data.storage.stored_arrays import (
     stored_array,
     write_index,
 )
-from mswin_viz.data.storage.stored_records import STRICT
+from mswin_viz.data.storage.stored_records import StoredRecord
 from mswin_viz.data.storage.worker_processes import by_processes
 from mswin_viz.data.synthetic.write_samples import WORLD_VERSION
 from mswin_viz.errors import CacheError
@@ -34,10 +33,8 @@ _Job = tuple[int, int, int]
 _Draw = Callable[[_Job], np.ndarray]
 
 
-class _Index(BaseModel):
+class _Index(StoredRecord):
     """What a file of drawings holds: ``NAME.npy.json`` beside ``NAME.npy``."""
-
-    model_config = STRICT
 
     format: Literal[1]
     drawn: dict[str, int | str]

@@ -13,8 +13,6 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["addon_vector", "enhanced", "enhanced_width", "is_concatenated", "shift", "with_vector"]
-
 
 def enhanced(addon: nn.Module, tokens: Tokens) -> Tokens:
     """Tokens with the enhanced CLS; the patches stay as they are."""

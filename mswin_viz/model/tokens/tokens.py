@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from mswin_viz.model.tokens.readout import Neck
 
-__all__ = ["Tokens", "are_tokens"]
-
 
 @dataclass(frozen=True)
 class Tokens:

@@ -27,11 +27,6 @@ from mswin_viz.model.weights.checkpoints import StoredAddon
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = [
-    "STANDARD_SCHEDULE", "AddonTrainingOptions", "Schedule", "TrainedAddon", "TrainingLog", "TrainingOptions", "TrainingStep", "Watch",
-    "train_addon", "train_head",
-]  # fmt: skip
-
 STANDARD_SCHEDULE = Schedule()
 
 

@@ -20,8 +20,6 @@ from mswin_viz.model.training.token_store import TokenLayout, TokenStore, TokenV
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
 
-__all__ = ["LabelledTokens", "labelled_tokens", "modality_classes", "token_layout"]
-
 
 @dataclass(frozen=True, eq=False)
 class LabelledTokens:

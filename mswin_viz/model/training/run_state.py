@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from mswin_viz.data.storage.stored_records import STRICT, checked, json_value
+from mswin_viz.data.storage.stored_records import StoredRecord, checked, json_value
 from mswin_viz.errors import WeightsError
 from mswin_viz.model.addon.own import Addon
 from mswin_viz.model.tokens.tokens import Tokens
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
 
-class _Identity(BaseModel):
+class _Identity(StoredRecord):
     """What makes a training this one and no other: digests, and settings as JSON."""
 
-    model_config = STRICT
     tokens: str
     identities: str
     head: str
@@ -33,18 +32,16 @@ class _Identity(BaseModel):
     schedule: str
 
 
-class _Numbers(BaseModel):
+class _Numbers(StoredRecord):
     """Of the generator PCG64."""
 
-    model_config = STRICT
     state: Annotated[int, Field(ge=0, lt=2**128)]
     inc: Annotated[int, Field(ge=1, lt=2**128)]
 
 
-class _Generator(BaseModel):
+class _Generator(StoredRecord):
     """State of NumPy's default generator."""
 
-    model_config = STRICT
     bit_generator: Literal["PCG64"]
     state: _Numbers
     has_uint32: Annotated[int, Field(ge=0, le=1)]

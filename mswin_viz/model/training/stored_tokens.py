@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.storage.destinations import check_space, destination
@@ -24,7 +24,7 @@ from mswin_viz.data.storage.stored_arrays import (
     stored_array,
     write_index,
 )
-from mswin_viz.data.storage.stored_records import STRICT
+from mswin_viz.data.storage.stored_records import StoredRecord
 from mswin_viz.errors import CacheError, OutputError
 from mswin_viz.model.tokens.readout import Neck
 from mswin_viz.model.tokens.tokens import Tokens
@@ -39,30 +39,24 @@ from mswin_viz.model.training.token_folder import (
 from mswin_viz.model.training.token_store import TokenLayout, TokenStore, tokens_of_arrays
 
 
-class FailedImage(BaseModel):
+class FailedImage(StoredRecord):
     """An image for which its sample was left out: the sample's position, the modality and the reason."""
-
-    model_config = STRICT
 
     sample: int
     modality: str
     reason: str
 
 
-class Filling(BaseModel):
+class Filling(StoredRecord):
     """Positions of the samples that have tokens, in order; images that failed; notes on the pictures for each use."""
-
-    model_config = STRICT
 
     kept: Annotated[list[int], Field(min_length=1)]
     failed: list[FailedImage]
     notes: list[str]
 
 
-class _Index(BaseModel):
+class _Index(StoredRecord):
     """What a folder of tokens holds; written when all the rest is there."""
-
-    model_config = STRICT
 
     format: Literal[2]  # version 1 had its files in the folder itself, and did not know what they were
     key: str

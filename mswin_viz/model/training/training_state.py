@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import torch
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator
 
 from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.data.storage.file_locks import locked
 from mswin_viz.data.storage.file_writing import write_bytes
-from mswin_viz.data.storage.stored_records import STRICT, checked
+from mswin_viz.data.storage.stored_records import StoredRecord, checked
 from mswin_viz.errors import OptionError, WeightsError
 
 REMEDY = "delete it to start again, or choose another file"
@@ -40,18 +40,16 @@ PlainTensor = Annotated[torch.Tensor, AfterValidator(_plain)]
 """One with all its numbers in memory: neither sparse, nested, quantised, repeated by strides, nor of the meta device."""
 
 
-class StoredOptimiser(BaseModel):
+class StoredOptimiser(StoredRecord):
     """What AdamW hands out as its state: moments by a parameter's number, and settings of groups of parameters."""
 
-    model_config = STRICT
     state: dict[int, dict[str, PlainTensor]]
     param_groups: list[dict[str, bool | float | str | list[int] | tuple[float, float] | None]]
 
 
-class TrainingState(BaseModel):
+class TrainingState(StoredRecord, extra="forbid"):
     """What every such file holds; the digest is of everything else in it."""
 
-    model_config = ConfigDict(STRICT, extra="forbid")
     optimiser: StoredOptimiser
     digest: str
 

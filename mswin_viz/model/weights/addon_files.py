@@ -19,16 +19,6 @@ from mswin_viz.model.archives.state_dicts import StateDict
 from mswin_viz.model.weights.checkpoints import HOST_WINDOWS, StoredAddon
 from mswin_viz.model.weights.own_files import own_state
 
-__all__ = [
-    "KEY_LAYOUTS",
-    "addon_bytes",
-    "file_words",
-    "module_bytes",
-    "save_addon",
-    "tensors_as",
-    "weight_bytes",
-]
-
 KEY_LAYOUTS = ("host", "host-dropout", "bare")
 """The host model's keys, its last Linear named ``fusion.2`` or (behind a Dropout) ``fusion.3``; the add-on's own keys."""
 _USUAL = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")

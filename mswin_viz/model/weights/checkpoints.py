@@ -22,8 +22,6 @@ from mswin_viz.model.archives.weight_files import read_weights
 from mswin_viz.model.weights.load_report import checked_fit
 from mswin_viz.model.weights.own_files import filled
 
-__all__ = ["HOST_MIXTURE", "HOST_WINDOWS", "StoredAddon", "addon_in", "load_addon", "mixture_sizes"]
-
 HOST_WINDOWS = "BACKBONE.clip_multi_scale_extractor."
 HOST_MIXTURE = "BACKBONE.clip_multi_scale_moe."
 """Where a host-model checkpoint holds its scheme-1 add-on, and its mixture of experts."""

@@ -19,8 +19,6 @@ from mswin_viz.model.weights.config_values import checked_value
 from mswin_viz.model.weights.host_config import HostConfig
 from mswin_viz.model.weights.host_families import family_of_keys
 
-__all__ = ["read_config"]
-
 _SECTIONS = ("MODEL", "INPUT", "TEST", "DATASETS")
 _DEEPEST = 8
 MOST_BYTES, _MOST_VALUES, _MOST_DEEP = 2**18, 5000, 32

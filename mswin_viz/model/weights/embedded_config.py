@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import open_clip
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from safetensors.torch import load_file
 
 from mswin_viz.data.storage.file_writing import write_bytes, write_json
-from mswin_viz.data.storage.stored_records import STRICT, checked, read_json
+from mswin_viz.data.storage.stored_records import StoredRecord, checked, read_json
 from mswin_viz.errors import WeightsError, WeightsNotFoundError
 from mswin_viz.model.archives.state_dicts import StateDict
 from mswin_viz.model.archives.torch_files import first_words
@@ -27,16 +27,14 @@ EMBEDDED_FILES = ("config.json", "clip.safetensors", "addon.safetensors", "card.
 _ROWS = "token_embedding.rows"
 """Key of the token ids whose embeddings are stored."""
 _REMEDY = "reinstall the package, or train it with `mswin-viz train-embedded`"
-_CLOSED = ConfigDict(STRICT, extra="forbid")
 _Size = Annotated[int, Field(ge=1, le=4096)]
 _Channels = Annotated[list[Annotated[float, Field(ge=-10, le=10)]], Field(min_length=3, max_length=3)]
 _Spreads = Annotated[list[Annotated[float, Field(gt=0, le=10)]], Field(min_length=3, max_length=3)]
 
 
-class _Vision(BaseModel):
+class _Vision(StoredRecord, extra="forbid"):
     """open_clip's ``vision_cfg``."""
 
-    model_config = _CLOSED
     image_size: Annotated[list[_Size], Field(min_length=2, max_length=2)]
     layers: Annotated[int, Field(ge=1, le=64)]
     width: _Size
@@ -50,10 +48,9 @@ class _Vision(BaseModel):
         return self
 
 
-class _Text(BaseModel):
+class _Text(StoredRecord, extra="forbid"):
     """open_clip's ``text_cfg``."""
 
-    model_config = _CLOSED
     context_length: _Size
     vocab_size: Annotated[int, Field(ge=1, le=2**20)]
     width: _Size
@@ -67,10 +64,9 @@ class _Text(BaseModel):
         return self
 
 
-class _Config(BaseModel):
+class _Config(StoredRecord, extra="forbid"):
     """The whole file."""
 
-    model_config = _CLOSED
     embed_dim: _Size
     vision_cfg: _Vision
     text_cfg: _Text

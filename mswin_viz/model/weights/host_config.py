@@ -16,8 +16,6 @@ from mswin_viz.model.weights.config_keys import listed
 from mswin_viz.model.weights.config_values import checked_value
 from mswin_viz.model.weights.host_families import DEMO, FAMILIES, MAMBAPRO, MDREID
 
-__all__ = ["FIRST_CAMERA", "MOST_PATCHES", "N_CAMERAS", "HostConfig"]
-
 FIRST_CAMERA = {"RGBNT201": 1, "RGBNT100": 1, "MSVR310": 0}
 """The number, in a data set's file names, of the camera whose embedding comes first."""
 N_CAMERAS = {"RGBNT201": 4, "RGBNT100": 8, "MSVR310": 8}

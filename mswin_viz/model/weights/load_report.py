@@ -12,8 +12,6 @@ import torch
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import WeightsError
 
-__all__ = ["LoadReport", "checked_fit", "fit_problems"]
-
 _SHOWN = 8
 
 

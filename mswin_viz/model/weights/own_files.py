@@ -13,8 +13,6 @@ from mswin_viz.model.addon.own import Addon, as_addon
 from mswin_viz.model.archives.state_dicts import StateDict, WeightFile, bare_key
 from mswin_viz.model.weights.load_report import checked_fit
 
-__all__ = ["filled", "own_state"]
-
 
 def own_state(module: nn.Module) -> StateDict:
     """The tensors of a user's module, without the wrapper around it; OptionError if it has none, or more than tensors."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal, TypeVar
 
 import open_clip
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import BaseModel, Field, PlainValidator, model_validator
 
 from mswin_viz.data.shown_text import short_text
-from mswin_viz.data.storage.stored_records import STRICT, checked, value_words
+from mswin_viz.data.storage.stored_records import StoredRecord, checked, value_words
 from mswin_viz.errors import WeightsError
 
 _OPEN_CLIP, _CONFIG, _IMAGES = "open_clip_config.json", "config.json", "preprocessor_config.json"
@@ -26,7 +26,6 @@ _CLIP_TYPES = (
 """Kinds of model whose image tower is CLIP's."""
 _EPSILON = 1e-5
 _KINDS = {"vision_cfg": open_clip.CLIPVisionCfg, "text_cfg": open_clip.CLIPTextCfg}
-_CLOSED = ConfigDict(STRICT, extra="forbid")
 
 
 def _height_and_width(value: Any) -> tuple[int, int]:
@@ -78,20 +77,17 @@ def stored_settings(files: Mapping[str, Mapping[str, Any]], *, is_hugging_face: 
     return _of_transformers(config if is_clip else {}, images if isinstance(images, Mapping) else {})
 
 
-class _Norm(BaseModel):
-    model_config = _CLOSED
+class _Norm(StoredRecord, extra="forbid"):
     eps: _Epsilon = _EPSILON
 
 
-class _Activation(BaseModel):
-    model_config = _CLOSED
+class _Activation(StoredRecord, extra="forbid"):
     approximate: Literal["none", "tanh"] = "none"
 
 
-class _Side(BaseModel):
+class _Side(StoredRecord):
     """What both towers have; flags are checked one by one."""
 
-    model_config = STRICT
     width: _Size
     mlp_ratio: _Ratio = 4.0
     ls_init_value: Annotated[float, Field(gt=0, le=1e3)] | None = None
@@ -138,22 +134,20 @@ class _Text(_Side):
         return self
 
 
-class _Architecture(BaseModel):
+class _Architecture(StoredRecord):
     """``model_cfg``; null counts as false, as it does for open_clip."""
 
-    model_config = STRICT
     embed_dim: Annotated[int, Field(ge=1, lt=2**16)]
     quick_gelu: bool | None = None
     vision_cfg: _Vision
     text_cfg: _Text
 
 
-class _Preprocessing(BaseModel):
+class _Preprocessing(StoredRecord):
     """``preprocess_cfg``; as open_clip does, anything but bilinear is bicubic."""
 
-    model_config = STRICT
-    mean: _Means = list(open_clip.OPENAI_DATASET_MEAN)
-    std: _Spreads = list(open_clip.OPENAI_DATASET_STD)
+    mean: _Means = Field(default_factory=lambda: list(open_clip.OPENAI_DATASET_MEAN))
+    std: _Spreads = Field(default_factory=lambda: list(open_clip.OPENAI_DATASET_STD))
     interpolation: Literal["bilinear", "bicubic", "random"] = "bicubic"
     resize_mode: Literal["shortest", "longest", "squash"] = "shortest"
 
@@ -192,10 +186,9 @@ def _of_open_clip(content: Mapping[str, Any]) -> StoredSettings:
     )
 
 
-class _TransformersSide(BaseModel):
+class _TransformersSide(StoredRecord):
     """What transformers writes for both towers, with its defaults for entries that are left out."""
 
-    model_config = STRICT
     hidden_act: Any = "quick_gelu"
     layer_norm_eps: _Epsilon = _EPSILON
     num_attention_heads: _Size = 8
@@ -226,10 +219,9 @@ class _TransformersText(_TransformersSide):
         return ""
 
 
-class _ImageProcessor(BaseModel):
+class _ImageProcessor(StoredRecord):
     """``preprocessor_config.json``; an unknown interpolation counts as bicubic."""
 
-    model_config = STRICT
     do_normalize: bool | None = True
     image_mean: _Means | None = None
     image_std: _Spreads | None = None

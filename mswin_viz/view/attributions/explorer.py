@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
+from itertools import accumulate
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
@@ -28,22 +27,20 @@ from mswin_viz.view.page.page_download import PageDownload
 from mswin_viz.view.page.page_plan import PagePlan
 from mswin_viz.view.page.saved_page import SavedAsPage
 from mswin_viz.view.parts.background import Background
-from mswin_viz.view.parts.figure_download import FigureDownload, write_figure
+from mswin_viz.view.parts.figure_download import FigureDownload, FigureView
 from mswin_viz.view.parts.given import given_model, given_prompt
 from mswin_viz.view.parts.html import badge_html, scores_html
-from mswin_viz.view.parts.stored_output import one_line, with_picture
+from mswin_viz.view.parts.stored_output import one_line
 from mswin_viz.view.parts.work_bar import WorkBar
 from mswin_viz.view.widgets.board import BoardRow, HeatmapBoard
 from mswin_viz.view.widgets.frame import VIEW, Frame
 from mswin_viz.view.widgets.freshness import Asked, Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
-from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
+from mswin_viz.view.widgets.lifetime import check_open, is_closed, made_whole
 from mswin_viz.view.widgets.markup import Html, fragment, message_html
 
-__all__ = ["AttributionExplorer"]
 
-
-class AttributionExplorer(SavedAsPage):
+class AttributionExplorer(FigureView, SavedAsPage):
     """Maps of several methods for one image and a text, or for a pair of images, beside the exact window shares.
 
     The work starts with a button, in a thread of its own, with the time that is left and a way to stop it; each map
@@ -119,15 +116,8 @@ class AttributionExplorer(SavedAsPage):
         shows = f"{n_maps} maps" if n_maps else "no maps yet"
         return one_line(self, f"{shows}, {n_samples} samples", self.model, is_closed=is_closed(self))
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
-        def draw() -> Figure | Image.Image:
-            return self.figure() if self.maps else self.model.displayed(self._request().paths[0])
-
-        return with_picture(super()._repr_mimebundle_(**options), repr(self), draw)
-
-    def close(self) -> None:
-        """End the work, release the maps, and close every widget."""
-        close_view(self)
+    def _picture(self) -> Figure | Image.Image:
+        return self.figure() if self.maps else self.model.displayed(self._request().paths[0])
 
     def release(self) -> None:
         """End the work, and release the maps."""
@@ -143,20 +133,6 @@ class AttributionExplorer(SavedAsPage):
     def stop(self) -> None:
         """Stop the work after the current pass."""
         self.worker.stop()
-
-    def figure(self) -> Figure:
-        """What is on screen as a matplotlib figure, with its provenance.
-
-        Raises OptionError if nothing has been computed yet, ClosedError if the explorer was closed.
-        """
-        return self._named_figure()[1]
-
-    def save_figure(self, path: str | Path) -> Path:
-        """Write what is on screen as a PNG, SVG or PDF file; the ending says which.
-
-        Raises OptionError if the name ends in anything else or there is nothing yet; OutputError if it cannot be written.
-        """
-        return write_figure(self.figure, path)
 
     def _page_plan(self, images: int, stop: Stop) -> PagePlan:
         html, hidden = {"scores": self._scores, "message": self._messages}, [self._row, self.ranking]
@@ -216,7 +192,7 @@ class AttributionExplorer(SavedAsPage):
         if not jobs:
             raise OptionError("maps need a method: got none; choose at least one in the list")
         usual = sum(self._seconds.values()) / len(self._seconds) if self._seconds else 1.0
-        ends = _running_sums([self._seconds.get(title, usual) for title, _ in jobs])
+        ends = list(accumulate(self._seconds.get(title, usual) for title, _ in jobs))
         for (title, job), begin, end in zip(jobs, [0.0, *ends], ends, strict=False):
             if stop():
                 break
@@ -248,7 +224,3 @@ class AttributionExplorer(SavedAsPage):
         """Why maps are missing, and whether those on screen are of an earlier request."""
         problems = [fragment(what, ": ", why) for what, why in self._guarded.problems.items()]
         self._messages.value = message_html([*problems, OUT_OF_DATE] if self._freshness.is_old else problems)
-
-
-def _running_sums(parts: Sequence[float]) -> list[float]:
-    return [sum(parts[: at + 1]) for at in range(len(parts))]

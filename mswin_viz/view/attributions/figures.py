@@ -28,8 +28,6 @@ from mswin_viz.view.widgets.colours import SIGNED, sign_colour
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-__all__ = ["attributions_figure", "curves_figure", "gap_figure", "randomisation_figure"]
-
 _SIGNED = colormaps[SIGNED]
 _REACH = 99.5
 """Percentile of a map's sizes that its colours reach to: single pixels may not set the scale."""

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 
 from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, Attribution
 from mswin_viz.data.images.image_source import MODALITIES
-from mswin_viz.data.progress import Progress, Stop
+from mswin_viz.data.progress import Stop, unheard
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import n_of
 from mswin_viz.errors import MswinVizError, OptionError
@@ -105,7 +105,7 @@ class AttributionPage:
             if stop():
                 break
             try:
-                maps |= job(_silent, stop)
+                maps |= job(unheard, stop)
             except OptionError as problem:
                 problems.append(f"{title}: {problem}")
         n_cells = cells_of_a_side(self.model.tower.image_size, self.model.grid)
@@ -120,7 +120,3 @@ class AttributionPage:
             self.html["scores"]: {"value": words},
             self.html["message"]: {"value": message_html(problems)},
         }
-
-
-def _silent(_progress: Progress) -> None:
-    """The page's own progress counts images."""

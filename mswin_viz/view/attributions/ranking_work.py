@@ -17,14 +17,14 @@ from mswin_viz.view.attributions.request import AttributionRequest
 from mswin_viz.view.parts.work_bar import WorkBar
 from mswin_viz.view.widgets.freshness import Freshness
 from mswin_viz.view.widgets.guarded import show_as_out_of_date
-from mswin_viz.view.widgets.lifetime import close_view
+from mswin_viz.view.widgets.lifetime import ClosedWhole
 from mswin_viz.view.widgets.markup import CELL, FONT, NOTE, Html, Markup, tag
 
 _NOTE = "Gain: area between insertion and deletion curves beyond random orders, mean over the images with a 95 % interval. Best first."
 _BEST = CELL | {"font-weight": "600"}
 
 
-class RankingWork(widgets.VBox):
+class RankingWork(ClosedWhole, widgets.VBox):
     """Ranks the methods that ``asked()`` has chosen, for its prompt, on the first images of its modality.
 
     ``ranking`` is the record on screen, None until there is one.
@@ -49,10 +49,6 @@ class RankingWork(widgets.VBox):
         layout = {"flex_flow": "row wrap", "align_items": "center"}
         super().__init__([widgets.HBox([self.worker, self.n_images], layout=layout), self.table])
         self.add_class("mswin-ranking")
-
-    def close(self) -> None:
-        """End the work, and close the widgets."""
-        close_view(self)
 
     def release(self) -> None:
         """End the work, and release the ranking."""

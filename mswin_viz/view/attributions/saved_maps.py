@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mswin_viz.data.progress import progress_bar
+from mswin_viz.data.progress import progress_bar, unheard
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.storage.file_writing import write_bytes, write_json
 from mswin_viz.errors import DataError, ImageError, ImageFileError
@@ -116,7 +116,7 @@ def save_attributions(model: Model, samples: Sequence[Sample], plan: MapPlan, *,
 def _computed(model: Model, request: AttributionRequest, pictures: Sequence[Picture]) -> Maps:
     maps: dict[str, Any] = {}
     for _, job in request.jobs(model, pictures):
-        maps |= job(lambda _progress: None, lambda: False)
+        maps |= job(unheard, lambda: False)
     return maps
 
 

@@ -32,16 +32,14 @@ from mswin_viz.view.parts.given import given_model
 from mswin_viz.view.parts.html import badge_html
 from mswin_viz.view.parts.neighbour_strip import NeighbourStrip
 from mswin_viz.view.parts.row_pictures import first_pictures
-from mswin_viz.view.parts.stored_output import one_line, with_picture
+from mswin_viz.view.parts.stored_output import one_line
 from mswin_viz.view.parts.work_bar import WorkBar
 from mswin_viz.view.widgets.frame import VIEW, Frame
 from mswin_viz.view.widgets.freshness import Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
-from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
+from mswin_viz.view.widgets.lifetime import check_open, is_closed, made_whole
 from mswin_viz.view.widgets.maps import LinkedMaps
 from mswin_viz.view.widgets.markup import Html, message_html
-
-__all__ = ["EmbeddingExplorer"]
 
 _EMBEDDING = 0.8  # part of the progress bar that embedding takes, where there is no table yet
 
@@ -71,7 +69,7 @@ class EmbeddingExplorer(SavedAsPage):
     Attributes
     ----------
     table
-        The embeddings; None until they are computed.
+        The embeddings; None until they are computed. They stay when the explorer is closed, as ``view`` does.
     settings, controls
         What is computed, and how it is shown: widgets, to be set from code.
     panel
@@ -132,13 +130,10 @@ class EmbeddingExplorer(SavedAsPage):
         shows = f"{len(self._samples)} samples, {'no maps yet' if self.view is None else repr(self.view)}"
         return one_line(self, shows, self.model, is_closed=is_closed(self))
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
-        def draw() -> Figure | Image.Image:
-            if self.view is None:
-                return first_pictures(self._samples)
-            return maps_figure(self.view, by=self.controls.coloured_by)
-
-        return with_picture(super()._repr_mimebundle_(**options), repr(self), draw)
+    def _picture(self) -> Figure | Image.Image:
+        if self.view is None:
+            return first_pictures(self._samples)
+        return maps_figure(self.view, by=self.controls.coloured_by)
 
     @property
     def view(self) -> EmbeddingView | None:
@@ -160,10 +155,6 @@ class EmbeddingExplorer(SavedAsPage):
         """What is selected, opened and coloured by."""
         selected = [] if self.maps is None else list(self.maps.selected)
         return {"selected": selected, "colour": self.controls.coloured_by, **self.panel.state}
-
-    def close(self) -> None:
-        """End the work, release the image that is open, and close every widget; ``table`` and ``view`` stay."""
-        close_view(self)
 
     def start(self) -> threading.Thread:
         """Compute what the settings ask for, as the button does."""

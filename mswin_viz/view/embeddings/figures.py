@@ -19,8 +19,6 @@ from mswin_viz.view.parts.figure_file import new_figure, tidy
 from mswin_viz.view.parts.figure_text import caption, folded_name
 from mswin_viz.view.widgets.colours import FALLS, FEATURES, RISES, STAYS
 
-__all__ = ["change_figure", "measures_figure", "nulls_figure", "silhouette_figure", "similarity_figure"]
-
 _ZERO = {"color": "0.4", "lw": 0.8, "ls": ":"}
 _LINE = 0.11  # inches of an identity's name
 _MOST_LINES = 60

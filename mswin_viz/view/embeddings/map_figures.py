@@ -23,8 +23,6 @@ from mswin_viz.view.widgets.labels import COLOURS, FEATURES, SHOWN
 from mswin_viz.view.widgets.map_colours import Colouring
 from mswin_viz.view.widgets.map_points import map_colouring
 
-__all__ = ["maps_figure", "save_figures"]
-
 _MOST_NAMED = 30  # colours in a legend
 
 

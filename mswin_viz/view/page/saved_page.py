@@ -10,7 +10,7 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from mswin_viz import __version__
-from mswin_viz.data.progress import Progress, Report, Stop, progress_bar
+from mswin_viz.data.progress import Progress, Report, Stop, progress_bar, unheard
 from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.data.storage.output_checks import output_file
 from mswin_viz.errors import StoppedError
@@ -18,6 +18,7 @@ from mswin_viz.view.page.page_images import check_count
 from mswin_viz.view.page.page_models import PageModels
 from mswin_viz.view.page.page_plan import PagePlan, PageTable
 from mswin_viz.view.page.page_values import json_text
+from mswin_viz.view.parts.stored_output import StoredView
 from mswin_viz.view.widgets.assets import as_function, script, style
 from mswin_viz.view.widgets.lifetime import check_open
 from mswin_viz.view.widgets.markup import FONT, NOTE, Markup, framed, page_document, tag
@@ -47,7 +48,7 @@ class StaticPage:
         return framed(self.document, height=self.height)
 
 
-class SavedAsPage(widgets.VBox):
+class SavedAsPage(StoredView, widgets.VBox):
     """A view that can be saved as a page; it says by ``_page_plan`` what is in it.
 
     Attributes
@@ -132,7 +133,7 @@ class SavedAsPage(widgets.VBox):
         self,
         *,
         images: int | None = None,
-        report: Report = lambda _progress: None,
+        report: Report = unheard,
         stop: Stop = lambda: False,
         say: Callable[[str], None] = lambda _words: None,
     ) -> str:

@@ -55,7 +55,25 @@ class FigureDownload(widgets.HBox):
             self.button.disabled = False
 
 
-def write_figure(draw: Callable[[], Figure], path: str | Path) -> Path:
-    """Draw a figure into a PNG, SVG or PDF file, by its ending; the place is checked before."""
-    path = output_file(path, "the file of a figure", endings=[f".{kind}" for kind in FORMATS])
-    return write_bytes(path, figure_bytes(draw(), path.suffix.lower().removeprefix(".")))
+class FigureView(widgets.Widget):
+    """A view that gives away what is on screen as a figure."""
+
+    def _named_figure(self) -> tuple[str, Figure]:
+        """What is on screen, which need not be what is chosen now, and its name."""
+        raise NotImplementedError
+
+    def figure(self) -> Figure:
+        """What is on screen as a matplotlib figure, with its provenance.
+
+        Raises OptionError if there is nothing yet, ClosedError if the explorer was closed.
+        """
+        return self._named_figure()[1]
+
+    def save_figure(self, path: str | Path) -> Path:
+        """Write what is on screen as a PNG, SVG or PDF file; the ending says which.
+
+        Raises OptionError if the name ends in anything else or there is nothing yet; OutputError if it cannot be written,
+        which is checked before anything is drawn.
+        """
+        path = output_file(path, "the file of a figure", endings=[f".{kind}" for kind in FORMATS])
+        return write_bytes(path, figure_bytes(self.figure(), path.suffix.lower().removeprefix(".")))

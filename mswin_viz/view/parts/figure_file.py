@@ -13,17 +13,6 @@ from PIL import Image
 
 from mswin_viz.view.parts.figure_text import draw_plainly
 
-__all__ = [
-    "FORMATS",
-    "SCREEN_DPI",
-    "NotebookFigure",
-    "cell_size",
-    "figure_bytes",
-    "figure_picture",
-    "new_figure",
-    "tidy",
-]
-
 FORMATS = ("png", "svg", "pdf")
 """The kinds of files that a figure is saved as."""
 SCREEN_DPI = 110

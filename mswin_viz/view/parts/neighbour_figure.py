@@ -23,8 +23,6 @@ from mswin_viz.view.parts.row_pictures import joined, picture_size, read_or_blan
 from mswin_viz.view.widgets.colours import MARK_COLOURS
 from mswin_viz.view.widgets.labels import FEATURES
 
-__all__ = ["GAP", "PageSize", "neighbours_figure", "row_picture"]
-
 GAP = 4
 """Pixels between joined modalities."""
 _LINES = {"right": "solid", "wrong": (0, (2.2, 1.2)), "unknown": (0, (0.8, 1.2))}

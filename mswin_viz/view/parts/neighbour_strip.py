@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
+from matplotlib.figure import Figure
 
 from mswin_viz.analysis.embeddings.neighbours import Neighbours
 from mswin_viz.analysis.measures.matching import RULES
@@ -15,10 +16,10 @@ from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.neighbour_figure import neighbours_figure
 from mswin_viz.view.parts.neighbour_rows import NeighbourRows
 from mswin_viz.view.parts.neighbour_words import who
-from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_picture
+from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, StoredView, one_line
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.guarded import Guard
-from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
+from mswin_viz.view.widgets.lifetime import check_open, is_closed, made_whole
 from mswin_viz.view.widgets.markup import text_of
 
 if TYPE_CHECKING:
@@ -26,14 +27,12 @@ if TYPE_CHECKING:
 
     from mswin_viz.analysis.embeddings.table import EmbeddingTable
 
-__all__ = ["NeighbourStrip", "NeighbourStripError"]
-
 
 class NeighbourStripError(OptionError, traitlets.TraitError):
     """The table has no such row; the strip keeps its row."""
 
 
-class NeighbourStrip(anywidget.AnyWidget):
+class NeighbourStrip(StoredView, anywidget.AnyWidget):
     """The neighbours of one row of a table by plain and by enhanced features, right and wrong ones marked.
 
     In a notebook: ``NeighbourStrip(table, row=0)``. Set ``row`` to see the neighbours of another row; observe ``clicked``
@@ -93,15 +92,8 @@ class NeighbourStrip(anywidget.AnyWidget):
             query = f"row {self.row} ({short_text(who(self.table, self.row), MOST_OF_A_NAME)})"
         return one_line(self, f"{query} of {self.table!r}", is_closed=is_closed(self))
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
-        bundle = super()._repr_mimebundle_(**options)
-        return with_picture(
-            bundle, repr(self), lambda: neighbours_figure(self.table, self.results) if self.results else None
-        )
-
-    def close(self) -> None:
-        """Close it with its layout, and release results and pictures."""
-        close_view(self)
+    def _picture(self) -> Figure | None:
+        return neighbours_figure(self.table, self.results) if self.results else None
 
     def release(self) -> None:
         """Release results and pictures."""

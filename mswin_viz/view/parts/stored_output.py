@@ -14,6 +14,7 @@ from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import MswinVizError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.parts.figure_file import figure_picture
+from mswin_viz.view.widgets.lifetime import ClosedWhole
 from mswin_viz.view.widgets.markup import Markup, fragment, tag
 
 MOST_BYTES = 220_000
@@ -40,25 +41,27 @@ def one_line(
     return f"{type(view).__name__}({shown_text(words)})"
 
 
-def with_picture(
-    bundle: Any, line: str, draw: Callable[[], Figure | Image.Image | None]
-) -> dict[str, Any] | None:
-    """What ipywidgets shows of a widget, and beside it a line (``text/plain``), a picture, and both (``text/html``).
+class StoredView(ClosedWhole):
+    """A widget that says of itself what a stored notebook keeps: a line (``text/plain``), a picture, and both (``text/html``).
 
     Where the widget can be shown, Jupyter prefers it; pages prefer ``text/html``, and PDF ``image/png``. A view that
-    cannot be drawn now (a file is broken, nothing is computed yet) is described by the line alone.
-
-    ``bundle`` is what the widget's own ``_repr_mimebundle_`` gives, ``line`` is from :func:`one_line`, and ``draw`` gives
-    a figure or picture of the present view, or None where there is nothing to see.
+    cannot be drawn now (a file is broken, nothing is computed yet) is described by the line alone, its ``repr``.
     """
-    data = bundle[0] if isinstance(bundle, tuple) else bundle
-    if data is None:
-        return None
-    picture = _picture(draw)
-    shown = {**data, "text/plain": line, "text/html": str(_html(line, picture))}
-    if isinstance(picture, str) or not picture:
-        return shown
-    return {**shown, "image/png": base64.b64encode(picture).decode("ascii")}
+
+    def _picture(self) -> Figure | Image.Image | None:
+        """A figure or picture of the present view, or None where there is nothing to see."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
+        bundle: Any = super()._repr_mimebundle_(**options)
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        if data is None:
+            return None
+        line, picture = repr(self), _drawn(self._picture)
+        shown = {**data, "text/plain": line, "text/html": str(_html(line, picture))}
+        if isinstance(picture, str) or not picture:
+            return shown
+        return {**shown, "image/png": base64.b64encode(picture).decode("ascii")}
 
 
 def small_png(picture: Image.Image) -> bytes:
@@ -73,7 +76,7 @@ def small_png(picture: Image.Image) -> bytes:
         picture = picture.resize([max(1, int(_SMALLER * side)) for side in picture.size])
 
 
-def _picture(draw: Callable[[], Figure | Image.Image | None]) -> bytes | str:
+def _drawn(draw: Callable[[], Figure | Image.Image | None]) -> bytes | str:
     """A PNG file, or why it could not be drawn."""
     try:
         drawn = draw()

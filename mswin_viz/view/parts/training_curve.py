@@ -10,21 +10,19 @@ import traitlets
 from matplotlib.figure import Figure
 
 from mswin_viz.errors import OptionError
-from mswin_viz.model.training.fit import TrainingStep
+from mswin_viz.model.training.run import TrainingStep
 from mswin_viz.view.parts.figure_file import new_figure, tidy
 from mswin_viz.view.parts.figure_text import folded_name
-from mswin_viz.view.parts.stored_output import one_line, with_picture
+from mswin_viz.view.parts.stored_output import StoredView, one_line
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.colours import FEATURES
-from mswin_viz.view.widgets.lifetime import close_view, is_closed
-
-__all__ = ["TrainingCurve"]
+from mswin_viz.view.widgets.lifetime import is_closed
 
 _EVERY = 0.25  # seconds between two messages to the browser
 _LOSS, _SCORE = "0.45", FEATURES["enhanced"]
 
 
-class TrainingCurve(anywidget.AnyWidget):
+class TrainingCurve(StoredView, anywidget.AnyWidget):
     """Shows the steps reported to it; give it to a training as ``Watch(report=curve)``. The traits are its whole state.
 
     Attributes
@@ -62,13 +60,8 @@ class TrainingCurve(anywidget.AnyWidget):
     def __repr__(self) -> str:
         return one_line(self, self.status, is_closed=is_closed(self))
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
-        bundle = super()._repr_mimebundle_(**options)
-        return with_picture(bundle, repr(self), lambda: self.figure() if self.losses else None)
-
-    def close(self) -> None:
-        """Close it with its layout; the numbers stay."""
-        close_view(self)
+    def _picture(self) -> Figure | None:
+        return self.figure() if self.losses else None
 
     def figure(self) -> Figure:
         """Losses above validation scores, over the steps.

@@ -13,16 +13,6 @@ from mswin_viz.view.widgets.colours import sign_colour
 from mswin_viz.view.widgets.labels import PARTS, STEPS
 from mswin_viz.view.widgets.markup import Markup, fragment, tag
 
-__all__ = [
-    "Bar",
-    "cls_bars",
-    "draw_waterfall",
-    "limits_of",
-    "waterfall_bars",
-    "waterfall_html",
-    "waterfall_words",
-]
-
 _LEAST = 0.0005  # what three digits show
 _LINE = {"display": "flex", "gap": "8px", "align-items": "center", "height": "17px"}
 _TRACK = {"position": "relative", "flex": "1", "height": "17px", "min-width": "80px"}

@@ -12,14 +12,14 @@ from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.errors import StoppedError
 from mswin_viz.view.parts.worker import Worker
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard
-from mswin_viz.view.widgets.lifetime import close_view
+from mswin_viz.view.widgets.lifetime import ClosedWhole
 from mswin_viz.view.widgets.markup import Html, message_html
 
 _SOON = 2.0  # seconds, before which no time is said
 _ENOUGH = 0.04  # part of the work, from which one is
 
 
-class WorkBar(widgets.VBox):
+class WorkBar(ClosedWhole, widgets.VBox):
     """A button, a progress bar, a stop button, and the worker behind them.
 
     Parameters
@@ -77,10 +77,6 @@ class WorkBar(widgets.VBox):
     def stop(self) -> None:
         """End the work at its next look."""
         self._worker.stop()
-
-    def close(self) -> None:
-        """End the work, and close the widgets."""
-        close_view(self)
 
     def release(self) -> None:
         """End the work, and wait until it has ended."""

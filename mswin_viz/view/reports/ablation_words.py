@@ -13,8 +13,6 @@ from mswin_viz.analysis.markdown_tables import markdown_table, percent
 from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.data.images.image_source import joined_name
 
-__all__ = ["HOPED", "ablation_brief", "ablation_sentences", "ablation_table", "full"]
-
 HOPED = 1.0
 """Points of mAP and of Rank-1 that the add-on was hoped to bring, at least."""
 _SPLITS = {"standard": "standard split", "look_alikes": "look-alike split", "test": "test split"}

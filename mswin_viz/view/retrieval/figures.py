@@ -10,7 +10,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure, SubFigure
 
 from mswin_viz.analysis.embeddings.neighbours import Neighbours
-from mswin_viz.analysis.embeddings.pair_shares import PairShares, pair_panels
+from mswin_viz.analysis.embeddings.pair_record import PairShares
+from mswin_viz.analysis.embeddings.pair_shares import pair_panels
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.scales.panels import Panel, shared_range
 from mswin_viz.errors import OptionError
@@ -18,8 +19,6 @@ from mswin_viz.view.parts.figure_text import LEAST_SIZE
 from mswin_viz.view.parts.heat import colour_scale, heat_pixels
 from mswin_viz.view.parts.neighbour_figure import GAP, PageSize, neighbours_figure, row_picture
 from mswin_viz.view.widgets.labels import PARTS, STEPS, VALUES
-
-__all__ = ["ranked_figure"]
 
 _OPACITY = 0.6
 _KEY = (
@@ -59,12 +58,15 @@ def ranked_figure(
         return neighbours_figure(table, results, note=provenance)
     panels = [_panel(pair, scale) for pair in shares]
 
-    def draw_heat(part: SubFigure, page: PageSize) -> None:
-        _draw_heat(part, page, table, results["enhanced"], list(zip(shares, panels, strict=True)))
-
+    pairs = list(zip(shares, panels, strict=True))
     notes = dict.fromkeys(pair.note for pair in shares)
     note = " ".join(filter(None, (_key(shares[0]), *notes, provenance)))
-    return neighbours_figure(table, results, note=note, draw_below=draw_heat)
+    return neighbours_figure(
+        table,
+        results,
+        note=note,
+        draw_below=lambda part, page: _draw_heat(part, page, table, results["enhanced"], pairs),
+    )
 
 
 def _panel(shares: PairShares, scale: int | None) -> Panel:

@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
-from mswin_viz.data.progress import Stop
+from mswin_viz.data.progress import Stop, unheard
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import n_of
 from mswin_viz.errors import MswinVizError, OptionError, StoppedError
@@ -98,7 +98,7 @@ class RetrievalPage:
         for (place, position), choice, rule in product(enumerate(shown), self.rankings.choices, rules):
             try:
                 if self.rankings.precisions(choice, rule) is None:
-                    self.rankings.rank(embedded, choice, rule, lambda _progress: None, stop)
+                    self.rankings.rank(embedded, choice, rule, unheard, stop)
                 traits, missing = self._results(embedded, position, (choice, rule, k))
                 summary = summary_html(self.rankings, choice, rule, said=self._said)
                 message = message_html([*missing, *failed])

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import ipywidgets as widgets
 
-from mswin_viz.analysis.embeddings.pair_shares import PairShares, SideShares, pair_panels
+from mswin_viz.analysis.embeddings.pair_record import PairShares, SideShares
+from mswin_viz.analysis.embeddings.pair_shares import pair_panels
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.shares.part_values import PART_VALUES
 from mswin_viz.model.encoder.backbone import Model
@@ -20,7 +21,7 @@ from mswin_viz.view.widgets.board import BoardRow, HeatmapBoard
 from mswin_viz.view.widgets.freshness import Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.widgets.labels import PARTS, VALUES, choices
-from mswin_viz.view.widgets.lifetime import close_view
+from mswin_viz.view.widgets.lifetime import ClosedWhole
 from mswin_viz.view.widgets.markup import FONT, Html, Markup, message_html, tag
 
 _VALUES = {name: VALUES[name] for name in PART_VALUES}
@@ -29,7 +30,7 @@ _LABEL = 104  # the same, of a bar's label
 _OTHER_MODEL = 1e-3  # difference of two cosines that rounding cannot make
 
 
-class PairPanel(widgets.VBox):
+class PairPanel(ClosedWhole, widgets.VBox):
     """Where the similarity of one pair comes from: heatmaps over query and result, and signed bars for either image.
 
     The heatmaps show one value in one of joined modalities at a time, both chosen above them; the bars show all shares.
@@ -57,10 +58,6 @@ class PairPanel(widgets.VBox):
         guarded = self._guarded("choosing what the heatmaps show")
         for control in (self.modality, self.value):
             control.observe(guarded(lambda _change: self._draw()), "value")
-
-    def close(self) -> None:
-        """Close the panel with its heatmaps."""
-        close_view(self)
 
     def release(self) -> None:
         """Release the pair."""

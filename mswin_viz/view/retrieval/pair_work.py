@@ -8,7 +8,8 @@ from itertools import count
 import ipywidgets as widgets
 
 from mswin_viz.analysis.embeddings.neighbours import Neighbours
-from mswin_viz.analysis.embeddings.pair_shares import PairShares, pair_window_shares
+from mswin_viz.analysis.embeddings.pair_record import PairShares
+from mswin_viz.analysis.embeddings.pair_shares import pair_window_shares
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.progress import Progress, Report, Stop
 from mswin_viz.errors import OptionError, StoppedError
@@ -16,13 +17,13 @@ from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.parts.work_bar import WorkBar
 from mswin_viz.view.retrieval.pair_panel import PairPanel
-from mswin_viz.view.widgets.lifetime import close_view
+from mswin_viz.view.widgets.lifetime import ClosedWhole
 
 Pair = tuple[EmbeddingTable, int, int]
 """A table, and the rows of query and result."""
 
 
-class PairWork(widgets.VBox):
+class PairWork(ClosedWhole, widgets.VBox):
     """Splits the similarity of the pair that ``chosen()`` returns, and shows it if that is still the chosen one."""
 
     def __init__(self, model: Model, chosen: Callable[[], Pair | None]) -> None:
@@ -32,10 +33,6 @@ class PairWork(widgets.VBox):
             self._split, name="window shares of the chosen result", css="mswin-retrieval-pair", restarts=True
         )
         super().__init__([self.worker, self.panel])
-
-    def close(self) -> None:
-        """End the work, release the tokens, and close the widgets."""
-        close_view(self)
 
     def release(self) -> None:
         """End the work, and release the tokens."""

@@ -15,7 +15,7 @@ from mswin_viz.analysis.embeddings.neighbours import Neighbours
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.matching import RULES
 from mswin_viz.data.images.image_source import MODALITIES
-from mswin_viz.data.progress import Report, Stop, portion
+from mswin_viz.data.progress import Report, Stop, portion, unheard
 from mswin_viz.data.sample import Sample, listed_samples
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
@@ -27,7 +27,7 @@ from mswin_viz.view.parts.given import given_model
 from mswin_viz.view.parts.html import badge_html, failure_words
 from mswin_viz.view.parts.neighbour_strip import NeighbourStrip
 from mswin_viz.view.parts.row_pictures import first_pictures
-from mswin_viz.view.parts.stored_output import one_line, with_picture
+from mswin_viz.view.parts.stored_output import one_line
 from mswin_viz.view.parts.work_bar import WorkBar
 from mswin_viz.view.retrieval.controls import MOST_K, retrieval_controls
 from mswin_viz.view.retrieval.figures import ranked_figure
@@ -37,14 +37,12 @@ from mswin_viz.view.retrieval.query_choice import QueryJumps, query_name
 from mswin_viz.view.retrieval.query_menu import QueryMenu, queries
 from mswin_viz.view.retrieval.ranked_lists import RankedLists
 from mswin_viz.view.retrieval.ranked_words import missing_words, summary_html
-from mswin_viz.view.retrieval.rankings import ALL, ALL_EQUALISED, Rankings, rankable
+from mswin_viz.view.retrieval.rankings import Rankings, rankable
 from mswin_viz.view.widgets.frame import VIEW, Frame
 from mswin_viz.view.widgets.freshness import Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard
-from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
+from mswin_viz.view.widgets.lifetime import check_open, is_closed, made_whole
 from mswin_viz.view.widgets.markup import Html, message_html
-
-__all__ = ["ALL", "ALL_EQUALISED", "RetrievalView", "RetrievalViewError"]
 
 _EMBEDDING = 0.8  # part of the progress bar that embedding takes
 _QUICK = 700  # samples whose ranking against each other needs no button
@@ -84,7 +82,7 @@ class RetrievalView(SavedAsPage):
     k
         Results in each list.
     table
-        The embeddings; None until there are some.
+        The embeddings; None until there are some. They stay when the view is closed.
     controls, download, save_page, strip, pair
         The parts: widgets, ranked lists (None until there is a table), and the chosen pair's shares.
     """
@@ -145,15 +143,8 @@ class RetrievalView(SavedAsPage):
         shows = f"{len(self._samples)} samples, {embedded}"
         return one_line(self, shows, self.model, is_closed=is_closed(self))
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
-        def draw() -> Figure | Image.Image:
-            return self.figure() if self.results else first_pictures(self._samples)
-
-        return with_picture(super()._repr_mimebundle_(**options), repr(self), draw)
-
-    def close(self) -> None:
-        """End the work, release tokens and pictures, and close every widget; the table stays."""
-        close_view(self)
+    def _picture(self) -> Figure | Image.Image:
+        return self.figure() if self.results else first_pictures(self._samples)
 
     @property
     def strip(self) -> NeighbourStrip | None:
@@ -284,7 +275,7 @@ class RetrievalView(SavedAsPage):
         self._lists.show(table, row, k=self.k, rule=self.rule)
         choice = (self.modality, self.rule)
         if self._rankings.precisions(*choice) is None and len(self._samples) <= _QUICK:
-            self._rankings.rank(embedded, *choice, lambda _progress: None, lambda: False)
+            self._rankings.rank(embedded, *choice, unheard, lambda: False)
         self._summarise()
         self._guarded.forget()
         self._missing = [missing] if row < 0 else []

@@ -9,7 +9,7 @@ from typing import Any
 
 from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.scales.panels import Panel
-from mswin_viz.data.progress import Progress, Report, Stop
+from mswin_viz.data.progress import Report, Stop, unheard
 from mswin_viz.view.parts.worker import Worker
 from mswin_viz.view.scales.controls import Controls
 from mswin_viz.view.scales.shown_results import ShownResults
@@ -34,7 +34,7 @@ class EveryScaleWork:
         self._result: ShownResults | None = None
         self._fits: dict[str, Any] = {}
         self._sent: Hashable = None
-        self.worker = Worker(self._work, guarded, show=_silent, name="computing every scale", restarts=True)
+        self.worker = Worker(self._work, guarded, show=unheard, name="computing every scale", restarts=True)
 
     def leave(self) -> None:
         """The board is about to show another answer: what is being computed for the last one does not go there."""
@@ -93,7 +93,3 @@ class EveryScaleWork:
             else:
                 self._board.fits = fits
             self._slider.is_followed = not panels
-
-
-def _silent(_progress: Progress) -> None:
-    """It takes a moment: no bar."""

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from mswin_viz.analysis.blas_threads import one_blas_thread
 from mswin_viz.analysis.scales.panels import Panel
 from mswin_viz.analysis.scales.view import ScaleView
@@ -20,10 +22,9 @@ from mswin_viz.view.page.page_download import PageDownload
 from mswin_viz.view.parts.background import Background
 from mswin_viz.view.parts.figure_download import FigureDownload
 from mswin_viz.view.parts.given import given_prompt
-from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line, with_picture
+from mswin_viz.view.parts.stored_output import MOST_OF_A_NAME, one_line
 from mswin_viz.view.scales.arrangement import arranged, explorer_html, reset, section_bar
 from mswin_viz.view.scales.bar import ExplorerBar
-from mswin_viz.view.scales.board_rows import board_rows
 from mswin_viz.view.scales.cls_work import ClsWork
 from mswin_viz.view.scales.controls import make_controls
 from mswin_viz.view.scales.every_scale import EveryScaleWork
@@ -34,7 +35,7 @@ from mswin_viz.view.scales.model_numbers import shown_inspection, shown_numbers
 from mswin_viz.view.scales.pins import pinnable_keys
 from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.scales.sample_scores import SampleScores
-from mswin_viz.view.scales.shown_results import ShownResults
+from mswin_viz.view.scales.shown_results import ShownResults, board_rows
 from mswin_viz.view.scales.state import apply_state, named_state, parsed
 from mswin_viz.view.scales.taken_away import TakenAway
 from mswin_viz.view.widgets.board import HeatmapBoard
@@ -43,8 +44,6 @@ from mswin_viz.view.widgets.guarded import Guard
 from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
 from mswin_viz.view.widgets.markup import message_html
 from mswin_viz.view.widgets.strip import ThumbnailStrip
-
-__all__ = ["ScaleExplorer"]
 
 
 class ScaleExplorer(TakenAway):
@@ -160,9 +159,8 @@ class ScaleExplorer(TakenAway):
         models, names = self._results.models, self._results.pair or ("",)
         return one_line(self, shows, *models, names=names, is_closed=is_closed(self))
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any] | None:
-        bundle = super()._repr_mimebundle_(**options)
-        return with_picture(bundle, repr(self), lambda: self._shown and self.figure())
+    def _picture(self) -> Figure | None:
+        return self._shown and self.figure()
 
     def close(self) -> None:
         """End the work in the background, release everything that is kept, and close every widget.

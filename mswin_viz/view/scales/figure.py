@@ -26,7 +26,6 @@ from mswin_viz.view.scales.pins import pinned_kind
 from mswin_viz.view.scales.result_cache import ExplorerResult
 from mswin_viz.view.scales.share_bars import bars_of, sums_of
 from mswin_viz.view.scales.shown_results import ShownResults, ShownRow
-from mswin_viz.view.scales.slot_names import slot_name
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.labels import (
     ABSENCES,
@@ -34,10 +33,9 @@ from mswin_viz.view.widgets.labels import (
     VALUES,
     difference_name,
     difference_words,
+    slot_name,
     unit_words,
 )
-
-__all__ = ["Display", "scales_figure"]
 
 _MOST_OF_A_NAME = 36  # two lines above a picture
 _MOST_OF_A_TARGET = 180

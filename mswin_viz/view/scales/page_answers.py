@@ -14,14 +14,13 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.errors import MswinVizError
 from mswin_viz.view.page.page_images import shown_error
 from mswin_viz.view.page.page_plan import PageAnswer, Traits, menu_values
-from mswin_viz.view.scales.board_rows import board_rows
 from mswin_viz.view.scales.controls import Controls
 from mswin_viz.view.scales.explored_models import ExploredModels
 from mswin_viz.view.scales.legend import OtherUnit, legend_line, other_units
 from mswin_viz.view.scales.model_numbers import shown_numbers
 from mswin_viz.view.scales.pins import pinnable_keys
 from mswin_viz.view.scales.result_cache import ExplorerRequest
-from mswin_viz.view.scales.shown_results import ShownResults
+from mswin_viz.view.scales.shown_results import ShownResults, board_rows
 from mswin_viz.view.widgets.board import HeatmapBoard, pyramid_traits, shown_traits
 from mswin_viz.view.widgets.markup import Html, message_html
 

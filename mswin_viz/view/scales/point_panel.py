@@ -16,23 +16,22 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import TokenCache
-from mswin_viz.view.scales.board_rows import board_rows
 from mswin_viz.view.scales.cls_splits import ClsSplits
 from mswin_viz.view.scales.result_cache import ExplorerRequest, ExplorerResult, ResultCache
 from mswin_viz.view.scales.share_bars import numbers_html
-from mswin_viz.view.scales.shown_results import shown_results
+from mswin_viz.view.scales.shown_results import board_rows, shown_results
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.freshness import Freshness
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_date
 from mswin_viz.view.widgets.labels import POINT_ROWS, VALUES, choices
-from mswin_viz.view.widgets.lifetime import check_open, close_view
+from mswin_viz.view.widgets.lifetime import ClosedWhole, check_open
 from mswin_viz.view.widgets.markup import Html, fragment, message_html, tag
 
 _VALUES = {name: VALUES[name] for name in ("removal", "push", "share", "norm")}
 _WIDTH = 84  # of a picture, CSS pixels
 
 
-class PointPanel(widgets.VBox):
+class PointPanel(ClosedWhole, widgets.VBox):
     """Heatmaps of one sample, from the same parts as the scale explorer's.
 
     With a neighbour the heatmaps show what each window does to the similarity of the two enhanced features; alone, to the
@@ -77,10 +76,6 @@ class PointPanel(widgets.VBox):
 
     def __repr__(self) -> str:
         return f"PointPanel({'nothing' if self._first is None else self._first.name}, {self.modality.value})"
-
-    def close(self) -> None:
-        """Release everything that is kept, and close the widgets."""
-        close_view(self)
 
     def release(self) -> None:
         """Release everything that is kept."""

@@ -29,7 +29,7 @@ from mswin_viz.model.encoder.image_tags import ImageTag, takes_mean_camera
 from mswin_viz.model.encoder.token_cache import Picture, TokenCache
 from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.view.scales.cls_splits import ClsSplits
-from mswin_viz.view.scales.slot_names import slot_name
+from mswin_viz.view.widgets.labels import slot_name
 
 _NO_PROMPT = "A text target needs a prompt that can be used: there is none, so the target is the image's own plain CLS."
 _OUT_OF_DOMAIN = (

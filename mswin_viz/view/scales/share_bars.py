@@ -14,10 +14,9 @@ from mswin_viz.errors import MswinVizError
 from mswin_viz.view.parts.html import weight_html
 from mswin_viz.view.parts.waterfall import Bar, cls_bars, waterfall_bars, waterfall_html, waterfall_words
 from mswin_viz.view.scales.result_cache import ExplorerResult
-from mswin_viz.view.scales.slot_names import slot_name
 from mswin_viz.view.widgets.glossary import TERMS
 from mswin_viz.view.widgets.guarded import problem_words
-from mswin_viz.view.widgets.labels import NO_ADDON, PARTS, VALUES
+from mswin_viz.view.widgets.labels import NO_ADDON, PARTS, VALUES, slot_name
 from mswin_viz.view.widgets.markup import CELL, COLUMNS, FONT, NOTE, Markup, fragment, message_html, tag
 
 if TYPE_CHECKING:

@@ -11,7 +11,9 @@ from mswin_viz.analysis.scales.panels import Panel
 from mswin_viz.analysis.scales.pyramid import free_panels
 from mswin_viz.data.progress import Stop
 from mswin_viz.model.encoder.token_cache import Picture
+from mswin_viz.view.page.page_images import page_picture
 from mswin_viz.view.scales.result_cache import ExplorerResult
+from mswin_viz.view.widgets.board import BoardRow
 from mswin_viz.view.widgets.labels import difference_name
 
 
@@ -134,3 +136,16 @@ def shown_results(models: Sequence[str], results: Sequence[ExplorerResult]) -> S
         )
     )
     return ShownResults(names, (first, second), panels, rows)
+
+
+def board_rows(shown: ShownResults, *, is_small: bool = False) -> list[BoardRow]:
+    """The pictures of a board, as they are or as small files."""
+    return [
+        BoardRow(
+            row.name,
+            page_picture(row.picture.shown) if is_small else row.picture.png,
+            group=row.image,
+            is_difference=row.model is None,
+        )
+        for row in shown.rows
+    ]

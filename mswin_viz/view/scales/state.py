@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, WrapValidator
+from pydantic import Field, WrapValidator
 
 from mswin_viz.analysis.scales.token_panels import CLS_PANEL
 from mswin_viz.data.names import content_digest, found_sample, relative_names
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import short_text, shown_text
-from mswin_viz.data.storage.stored_records import STRICT, checked, json_value, value_words
+from mswin_viz.data.storage.stored_records import StoredRecord, checked, json_value, value_words
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.view.scales.controls import Controls
 from mswin_viz.view.scales.pins import pin_problem
@@ -80,10 +80,9 @@ def state_of(
     return named_state(values, samples, provenance)
 
 
-class _Pinned(BaseModel):
+class _Pinned(StoredRecord):
     """A window that is pinned."""
 
-    model_config = STRICT
     key: _Text
     row: _Number
     window: _Number
@@ -94,18 +93,17 @@ def _empty_is_none(value: Any, check: Callable[[Any], Any]) -> Any:
     return value if value == {} and isinstance(value, dict) else check(value)
 
 
-class _State(BaseModel):
+class _State(StoredRecord):
     """What `state_of` gives; version 1 has no digests."""
 
-    model_config = STRICT
     version: Annotated[int, Field(ge=_READ[0], le=VERSION)]
     weights: _Text
     sample: _Text
     second: _Text
-    digests: dict[str, _Text | None] = {}
+    digests: dict[str, _Text | None] = Field(default_factory=dict)
     modality: _Text
     controls: dict[str, Any]
-    hidden: Annotated[list[_Text], Field(max_length=1000)] = []
+    hidden: Annotated[list[_Text], Field(max_length=1000)] = Field(default_factory=list)
     pinned: Annotated[_Pinned | None, WrapValidator(_empty_is_none)] = None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -12,7 +11,7 @@ from mswin_viz.data.progress import Stop
 from mswin_viz.data.sample import Sample
 from mswin_viz.view.page.page_plan import PagePlan
 from mswin_viz.view.page.saved_page import SavedAsPage
-from mswin_viz.view.parts.figure_download import write_figure
+from mswin_viz.view.parts.figure_download import FigureView
 from mswin_viz.view.scales.bar import ExplorerBar
 from mswin_viz.view.scales.controls import Controls
 from mswin_viz.view.scales.explored_models import ExploredModels
@@ -26,7 +25,7 @@ from mswin_viz.view.widgets.markup import Html
 from mswin_viz.view.widgets.section_bar import SectionBar
 
 
-class TakenAway(SavedAsPage):
+class TakenAway(FigureView, SavedAsPage):
     """The part of a scale explorer that gives away what is on screen."""
 
     controls: Controls
@@ -44,29 +43,11 @@ class TakenAway(SavedAsPage):
         weights = self._results.weights_in_words
         return state_of(self.controls, self.board, self._samples, weights, self._shown)
 
-    def figure(self) -> Figure:
-        """The present view as a matplotlib figure, with its provenance.
-
-        Raises OptionError if nothing could be shown yet, ClosedError if the explorer was closed.
-        """
-        return self._named_figure()[1]
-
-    def save_figure(self, path: str | Path) -> Path:
-        """Write the present view as a PNG, SVG or PDF file; the ending says which.
-
-        Raises
-        ------
-        OptionError, OutputError
-            If the file name ends in anything else; if the file cannot be written: both checked before anything is drawn.
-        """
-        return write_figure(self.figure, path)
-
     def _page_plan(self, images: int, stop: Stop) -> PagePlan:
         parts = (self.controls, self.board, self.sections, self._html)
         return ScalePage(self, self._samples, self._results, *parts, hidden=[self.bar]).plan(images, stop)
 
     def _named_figure(self) -> tuple[str, Figure]:
-        """What is on screen, which need not be what is chosen now, and its name."""
         check_open(self)
         is_old = self.board.answered != self.controls.asked
         words = f"{'Older than the controls. ' * is_old}{self._results.provenance}"

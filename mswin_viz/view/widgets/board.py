@@ -21,7 +21,7 @@ from mswin_viz.errors import ImageFileError, OptionError, ShapeError
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.colours import CMAPS, SIGNED, UNSIGNED, colour_tables
 from mswin_viz.view.widgets.labels import ABSENCES, THOUSANDTHS, VALUES, unit_words
-from mswin_viz.view.widgets.lifetime import check_open, close_view, is_closed, made_whole
+from mswin_viz.view.widgets.lifetime import ClosedWhole, check_open, is_closed, made_whole
 
 
 class DisplayError(OptionError, traitlets.TraitError):
@@ -38,7 +38,7 @@ class BoardRow:
     is_difference: bool = False  # its numbers are differences: signed, on a colour scale of their own
 
 
-class HeatmapBoard(anywidget.AnyWidget):
+class HeatmapBoard(ClosedWhole, anywidget.AnyWidget):
     """Heatmaps over pictures, drawn in the browser: a row for each picture, a column for each panel.
 
     The traits, and the values of the controls it watches, are its whole state. Every heatmap is an element of class
@@ -163,10 +163,6 @@ class HeatmapBoard(anywidget.AnyWidget):
             return "HeatmapBoard(closed)"
         grid = f"{self.grid_rows}x{self.grid_cols}"
         return f"HeatmapBoard({len(self.rows)} pictures, {len(self.columns)} heatmaps each, grid {grid})"
-
-    def close(self) -> None:
-        """Close it with its layout, and release pictures and numbers."""
-        close_view(self)
 
     def release(self) -> None:
         """Release pictures and numbers."""

@@ -5,18 +5,14 @@ from __future__ import annotations
 import anywidget
 
 from mswin_viz.view.widgets.assets import script, style
-from mswin_viz.view.widgets.lifetime import close_view
+from mswin_viz.view.widgets.lifetime import ClosedWhole
 
 VIEW = "mswin-view"
 """The class of a view's root, inside which a frame stands."""
 
 
-class Frame(anywidget.AnyWidget):
+class Frame(ClosedWhole, anywidget.AnyWidget):
     """Nothing is drawn until the kernel dies, restarts or is shut down; then it says so."""
 
     _esm = script("frame")
     _css = style("marks", "frame")
-
-    def close(self) -> None:
-        """Close it with its layout."""
-        close_view(self)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from mswin_viz.analysis.measures.joined import modality_words
+from mswin_viz.analysis.shares.slots import Slot
 
 Value = TypeVar("Value")
 
@@ -147,3 +148,10 @@ def unit_words(unit: str) -> str:
 def choices(labels: Mapping[Value, str]) -> list[tuple[str, Value]]:
     """The options of a menu: what stands in it, and its value."""
     return [(label, value) for value, label in labels.items()]
+
+
+def slot_name(slot: Slot) -> str:
+    """What stands in a slot of the fusion: its scale, its tiles, or that it is off."""
+    if slot.kernel == "off":
+        return "off"
+    return f"{slot.tile[0]}x{slot.tile[1]} tiles" if slot.tile else f"scale {slot.scale}"

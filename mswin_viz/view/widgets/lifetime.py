@@ -45,6 +45,14 @@ def close_view(view: widgets.Widget) -> None:
         widgets.Widget.close(part)
 
 
+class ClosedWhole(widgets.Widget):
+    """A widget that closes with everything it is made of."""
+
+    def close(self) -> None:
+        """End its work, release what it keeps, and close it with its parts and layouts; it cannot be shown again."""
+        close_view(self)
+
+
 def ended_at_exit(thread: threading.Thread, view: widgets.Widget) -> None:
     """Let the view end its thread if the program ends first: otherwise Python may abort the whole process."""
     _AT_WORK[thread] = weakref.ref(view)

@@ -21,7 +21,7 @@ from matplotlib.colors import to_rgba
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.guarded import Guard, show_as_out_of_date
-from mswin_viz.view.widgets.lifetime import close_view, made_whole
+from mswin_viz.view.widgets.lifetime import ClosedWhole, made_whole
 from mswin_viz.view.widgets.map_colours import Colouring
 from mswin_viz.view.widgets.map_places import MapPoints, arrow, unit_square
 from mswin_viz.view.widgets.map_scatter import LIGHT, ORANGE, colour_points, forget_scatters, map_scatter
@@ -36,7 +36,7 @@ class SelectionError(OptionError, traitlets.TraitError):
     """A selected row is not on the map; the selection stays as it was."""
 
 
-class ThemeProbe(anywidget.AnyWidget):
+class ThemeProbe(ClosedWhole, anywidget.AnyWidget):
     """Draws nothing; lends the page's colours to the maps' toolbars, and is told by the browser when the theme changes."""
 
     _esm = script("theme")
@@ -44,12 +44,8 @@ class ThemeProbe(anywidget.AnyWidget):
 
     is_dark = traitlets.Bool(False).tag(sync=True)
 
-    def close(self) -> None:
-        """Close it with its layout."""
-        close_view(self)
 
-
-class LinkedMaps(widgets.VBox):
+class LinkedMaps(ClosedWhole, widgets.VBox):
     """The plain and the enhanced map of the same images, side by side.
 
     Lasso or click in one map selects in both; so do hover, pan and zoom. The plain map can move its points to their
@@ -108,10 +104,6 @@ class LinkedMaps(widgets.VBox):
             )
         for scatter in self.scatters:
             colour_points(scatter, colouring)
-
-    def close(self) -> None:
-        """Close the maps and everything they are made of; they cannot be shown again."""
-        close_view(self)
 
     def release(self) -> None:
         """Release the pictures, and the widgets that jupyter-scatter holds."""

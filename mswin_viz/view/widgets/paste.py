@@ -9,10 +9,10 @@ import anywidget
 
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.guarded import Guard
-from mswin_viz.view.widgets.lifetime import close_view
+from mswin_viz.view.widgets.lifetime import ClosedWhole
 
 
-class Paste(anywidget.AnyWidget):
+class Paste(ClosedWhole, anywidget.AnyWidget):
     """Sends the clipboard's text, or what is pasted into its box; ``received`` is called with it."""
 
     _esm = script("paste")
@@ -22,10 +22,6 @@ class Paste(anywidget.AnyWidget):
         super().__init__()
         self._received = received
         self.on_msg(guarded("pasting a state")(lambda _paste, content, _buffers: self._on_message(content)))
-
-    def close(self) -> None:
-        """Close it with its layout."""
-        close_view(self)
 
     def _on_message(self, content: Mapping[str, Any]) -> None:
         if content.get("kind") == "paste":

@@ -11,8 +11,6 @@ import traitlets
 
 from mswin_viz.view.widgets.assets import script, style
 
-__all__ = ["ScaleSlider"]
-
 
 class ScaleSlider(anywidget.AnyWidget, widgets.ValueWidget):
     """A slider over whole numbers with marked places, keys and a button that runs through all of them.

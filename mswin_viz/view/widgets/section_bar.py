@@ -10,14 +10,14 @@ import traitlets
 
 from mswin_viz.errors import OptionError
 from mswin_viz.view.widgets.assets import script, style
-from mswin_viz.view.widgets.lifetime import close_view
+from mswin_viz.view.widgets.lifetime import ClosedWhole
 
 
 class SectionError(OptionError, traitlets.TraitError):
     """The bar was told to unfold a section that it does not have; what is unfolded stays."""
 
 
-class SectionBar(anywidget.AnyWidget):
+class SectionBar(ClosedWhole, anywidget.AnyWidget):
     """Buttons for the sections of the view around it, folded at first; the browser folds them without the kernel.
 
     A section is a widget of class ``mswin-section`` and ``mswin-section-KEY`` in the same view of class
@@ -48,10 +48,6 @@ class SectionBar(anywidget.AnyWidget):
     def names(self) -> list[str]:
         """The sections, in order."""
         return [section["key"] for section in self.sections]
-
-    def close(self) -> None:
-        """Close it with its layout."""
-        close_view(self)
 
     @traitlets.validate("unfolded")
     def _checked_keys(self, proposal: Any) -> list[str]:

@@ -17,14 +17,14 @@ from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.view.widgets.assets import script, style
-from mswin_viz.view.widgets.lifetime import close_view
+from mswin_viz.view.widgets.lifetime import ClosedWhole
 
 
 class StripError(OptionError, traitlets.TraitError):
     """The strip was told to choose an image that is not in it; the old choice stays."""
 
 
-class ThumbnailStrip(anywidget.AnyWidget):
+class ThumbnailStrip(ClosedWhole, anywidget.AnyWidget):
     """Thumbnails of samples, with a search by identity, camera and modality. The traits are its whole state.
 
     The browser says ``{"kind": "shown"}`` when it is first drawn, ``{"kind": "stop"}`` at the stop button, and
@@ -58,10 +58,6 @@ class ThumbnailStrip(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         return f"ThumbnailStrip({len(self.items)} samples, {self.modality}, {self.selected} chosen)"
-
-    def close(self) -> None:
-        """Close it with its layout, and release the thumbnails."""
-        close_view(self)
 
     def release(self) -> None:
         """Release the thumbnails."""

@@ -13,10 +13,10 @@ from mswin_viz.data.storage.temporary_folders import temporary_folder
 from mswin_viz.errors import DataError
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.guarded import Guard
-from mswin_viz.view.widgets.lifetime import close_view
+from mswin_viz.view.widgets.lifetime import ClosedWhole
 
 
-class Upload(anywidget.AnyWidget):
+class Upload(ClosedWhole, anywidget.AnyWidget):
     """Sends files that are chosen with its button, or dropped on the view around it.
 
     ``received`` is called with a new folder that holds them; it lasts as long as the program. Without names that can be
@@ -32,10 +32,6 @@ class Upload(anywidget.AnyWidget):
         self.on_msg(
             guarded("uploading")(lambda _upload, content, buffers: self._on_message(content, buffers))
         )
-
-    def close(self) -> None:
-        """Close it with its layout."""
-        close_view(self)
 
     def _on_message(self, content: Mapping[str, Any], buffers: Sequence[Any]) -> None:
         if content.get("kind") == "files":
