@@ -22,7 +22,6 @@ from mswin_viz.errors import MswinVizError, OptionError, StoppedError, WorkerErr
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 """Nothing is reported to Ray's makers, and its processes do not write on the user's screen."""
 _LOGGERS = ("ray", "ray.data")
-_SKIP = "RAY_DEDUP_LOGS_SKIP_REGEX"  # lines that Ray does not print; its words on actors it replaces pass by every other switch
 _LOOK = 0.2  # seconds between two looks at what the actors have done
 _LAST_BATCH = 60.0  # seconds that actors have to end the batch they are at
 _ANSWER = 10.0  # seconds within which a cluster must answer
@@ -129,18 +128,12 @@ def _consume(made: Any, problems: list[BaseException]) -> None:
 
 
 def _ray() -> tuple[Any, Any]:
-    is_ours = (
-        os.environ.setdefault(_SKIP, "ShardActor") == "ShardActor"
-    )  # read when ray is imported, and never again
     try:
         return importlib.import_module("ray"), importlib.import_module("ray.data")
     except ImportError as problem:
         raise OptionError(
             "the engine ray needs the package ray: it is not installed; run pip install 'mswin-viz[ray]'"
         ) from problem
-    finally:
-        if is_ours:
-            os.environ.pop(_SKIP, None)
 
 
 @contextlib.contextmanager
@@ -151,12 +144,28 @@ def _cluster(ray: Any, data: Any, settings: ExtractSettings) -> Iterator[None]:
         _check_same_cluster(ray, settings.address)
     with contextlib.ExitStack() as ends:
         if is_ours:
+            ends.enter_context(_muted())
             ends.callback(ray.shutdown)
             _connect(ray, settings)
         context = data.DataContext.get_current()
         ends.callback(setattr, context, "enable_progress_bars", context.enable_progress_bars)
         context.enable_progress_bars = False
         yield
+
+
+@contextlib.contextmanager
+def _muted() -> Iterator[None]:
+    """What a cluster says of actors that it replaces is not printed among this program's output; Ray has no switch for it."""
+    worker: Any = importlib.import_module("ray._private.worker")
+    printed = getattr(worker, "print_to_stdstream", None)  # its own, and may go
+    if printed is None:
+        yield
+        return
+    worker.print_to_stdstream = lambda *_args, **_options: None
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = printed
 
 
 def _connect(ray: Any, settings: ExtractSettings) -> None:

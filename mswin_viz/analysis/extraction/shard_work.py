@@ -90,7 +90,8 @@ def work_on_shards(
                 upcoming.append(_Upcoming(shard, images, blocks.take()))
                 yield DecodingJob(tuple(image.source for image in images), rule, upcoming[-1].block)
 
-    rows, launched = None, deque[_Launched]()
+    launched: deque[_Launched] = deque()
+    filling: list[ShardRows] = []
     with ThreadPoolExecutor(1, "mswin_viz store") as writer:
         writing: deque[Future[Commit]] = deque()
         try:
@@ -98,12 +99,13 @@ def work_on_shards(
                 if stop is not None and stop():
                     raise StoppedError("extraction was stopped; the same call goes on where it ended")
                 shard, images, block = upcoming.popleft()
-                if rows is None or rows.shard.number != shard.number:
-                    rows = ShardRows(shard, work.folder, work.record)
+                if not filling or filling[-1].shard.number != shard.number:
+                    filling = [rows for rows in filling if not rows.is_full]
+                    filling.append(ShardRows(shard, work.folder, work.record))
                 pixels = _pixels(work.model, decoded, blocks)
                 blocks.give_back(block)
                 embedded = tower_pass(work.model, work.record, images, pixels=pixels, places=decoded.places)
-                launched.append(_Launched(rows, images, decoded, embedded))
+                launched.append(_Launched(filling[-1], images, decoded, embedded))
                 while len(launched) > n_behind:
                     yield from _finished(work, launched.popleft(), writer, writing)
             while launched:
@@ -111,8 +113,9 @@ def work_on_shards(
             while writing:
                 yield Done(0, writing.popleft().result())
         except BaseException:
-            if rows is not None and not rows.is_full:
-                rows.give_up()
+            for rows in filling:
+                if not rows.is_full:
+                    rows.give_up()
             raise
 
 
