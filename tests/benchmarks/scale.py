@@ -151,10 +151,10 @@ def _growth(what: str, folder: Path, rows: tuple[int, ...]) -> str:
         if len(rows) > 1
         else math.nan
     )
-    times = ", ".join(f"{value:.3g}" for value in seconds)
+    times = ", ".join(f"{1000 * value:.3g}" for value in seconds)
     memory = ", ".join(f"{value:.0f}" for value in megabytes)
     sizes = ", ".join(f"{n:,}" for n in rows)
-    return f"| {what}, D = 64, {sizes} rows: seconds; peak MiB beside the program; exponent of the time | {times}; {memory}; {slope:.2f} |"
+    return f"| {what}, D = 64, {sizes} rows: milliseconds; peak MiB beside the program; exponent of the time | {times}; {memory}; {slope:.2f} |"
 
 
 def _child(what: str, folder: Path) -> None:
