@@ -353,3 +353,24 @@ def test_an_estimate_writes_nothing_and_says_how_large_it_gets(samples, tmp_path
     assert estimate.n_bytes == 19 * each
     assert estimate.seconds == pytest.approx(19 / estimate.images_per_second)
     assert "19 images in 4 shards" in str(estimate)
+
+
+def test_every_row_is_of_its_own_picture_however_far_the_device_is_ahead(
+    tmp_path, device, monkeypatch
+) -> None:
+    """Batches of other sizes, shards that end within the flight of a batch, features and tokens that are copied meanwhile."""
+    samples = sample_files(tmp_path / "set", 40)
+    drawn, place = tiny_model(), torch.device(device)
+    drawn.clip.to(place)
+    model = dataclasses.replace(drawn, addon=drawn.addon.to(place), device=place, precision="float32")
+    options = HOW | {"tokens": "all", "token_dtype": "float32"}
+    store = mv.extract(samples, tmp_path / "there", **options | {"model": model, "workers": 1})
+    here = mv.extract(samples, tmp_path / "here", **options)
+    assert store.verify() == []
+    assert store.column("id").tolist() == list(range(here.n_rows))
+    for given, wanted in (
+        (store.features("plain"), here.features("plain")),
+        (store.features("enhanced"), here.features("enhanced")),
+        (store.summary("patches"), here.summary("patches")),
+    ):
+        np.testing.assert_allclose(given, wanted, rtol=0, atol=1e-4 * np.abs(wanted).max())
