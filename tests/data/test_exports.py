@@ -315,3 +315,18 @@ def test_the_command_writes_what_the_function_does(store, tmp_path) -> None:
     assert json.loads(as_json.stdout)["files"] == ["images.parquet"]
     words = CliRunner().invoke(cli.app, ["export", "--help"]).output
     assert all(name in words for name in FORMATS)
+
+
+def test_the_command_that_extracts_names_what_it_left_out_on_standard_error(tmp_path) -> None:
+    (tmp_path / "set").mkdir()
+    for number in range(11):
+        (tmp_path / "set" / f"{number:02}.png").write_bytes(b"no picture")
+    Image.new("RGB", (32, 64)).save(tmp_path / "set" / "11.png")
+    given = ["extract", str(tmp_path / "set"), "--out", str(tmp_path / "store"), "--workers", "0"]
+    run = CliRunner().invoke(cli.app, given)
+    assert run.exit_code == 0, run.output
+    named = [line for line in run.stderr.splitlines() if line.startswith("left out: ")]
+    assert [line.split(":")[1].strip() for line in named[:2]] == ["00.png", "01.png"]
+    assert len(named) == 11
+    assert named[-1] == "left out: 1 more, which --json lists"
+    assert "11 could not be used" in run.stdout
