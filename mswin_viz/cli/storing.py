@@ -20,6 +20,7 @@ from mswin_viz.cli.checks import (
 from mswin_viz.cli.measuring import ModelName, ThermalRange
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
 from mswin_viz.cli.shared_options import answer, note
+from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.shown_text import shown_text
@@ -27,6 +28,8 @@ from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
     from mswin_viz.analysis.embeddings.store import Store
+
+_MOST_NAMED = 10  # images that could not be used, on standard error
 
 
 def extract(
@@ -119,6 +122,10 @@ def extract(
         return
     store = fill(read, out or Path(), model=encoder, **options)
     about = _about(store)
+    for failed in about["failed"][:_MOST_NAMED]:
+        echo(f"left out: {failed['path']}: {failed['reason']}", err=True)
+    if len(about["failed"]) > _MOST_NAMED:
+        echo(f"left out: {len(about['failed']) - _MOST_NAMED:,} more, which --json lists", err=True)
     answer(about, lambda: _words(about))
 
 
@@ -173,7 +180,5 @@ def _about(store: Store) -> dict[str, Any]:
 
 def _words(about: dict[str, Any]) -> str:
     n_failed = len(about["failed"])
-    failures = (
-        f"; {n_failed:,} could not be used, the first: {about['failed'][0]['reason']}" if n_failed else ""
-    )
+    failures = f"; {n_failed:,} could not be used" if n_failed else ""
     return f"{about['store']}: {about['images']:,} images in {about['shards']:,} shards, {about['n_bytes']:,} bytes{failures}"

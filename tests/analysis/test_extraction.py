@@ -21,7 +21,7 @@ from mswin_viz.data.images import image_source
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.storage.file_locks import locked
-from mswin_viz.errors import DataError, OptionError, OutputError, StoppedError, StoreError
+from mswin_viz.errors import DataError, OptionError, OutputError, ScaleError, StoppedError, StoreError
 from mswin_viz.model.encoder.preprocessing import fitting_rule
 
 MODEL = tiny_model()
@@ -285,6 +285,22 @@ def test_a_file_that_cannot_be_cut_takes_no_other_part_with_it(tmp_path) -> None
         ({"shard_images": 2.5}, OptionError, "shard_images must be a whole number"),
         ({"actors": 2}, OptionError, "of the engine ray"),
         ({"modalities": ("IR",)}, OptionError, "modalities are some of RGB, NI, TI"),
+        (
+            {"modalities": "RGB"},
+            OptionError,
+            "modalities are a list of different ones of RGB, NI, TI: got 'RGB'",
+        ),
+        ({"modalities": ("RGB", "RGB")}, OptionError, "modalities are a list of different ones"),
+        (
+            {"scales": 3},
+            ScaleError,
+            "scales must be a list of one or more whole numbers of at least 1: got 3",
+        ),
+        (
+            {"model": "embedded"},
+            OptionError,
+            r"model must be a model: got 'embedded'; make one with mswin_viz\.load_model",
+        ),
         ({"batchsize": 2}, OptionError, "did you mean batch_size"),
     ],
 )
@@ -293,6 +309,15 @@ def test_options_that_cannot_be_are_refused_before_anything_is_written(
 ) -> None:
     with pytest.raises(error, match=words):
         mv.extract(samples, tmp_path / "store", **(HOW | options))
+    assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.parametrize("given", ["photos", ["photos/a.jpg"], 3, None], ids=str)
+def test_anything_but_samples_is_refused(given, tmp_path) -> None:
+    with pytest.raises(OptionError, match="samples must be a list of Sample records"):
+        mv.extract(given, tmp_path / "store", **HOW)
+    with pytest.raises(OptionError, match="samples must be a list of Sample records"):
+        mv.estimate_extraction(given, model=HOW["model"])
     assert not (tmp_path / "store").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -110,6 +111,21 @@ def test_embedding_atlas_reads_its_file_and_takes_the_vectors(store, tmp_path) -
     series = projection.nw.from_native(frame)["cls_enhanced"]
     vectors = projection._to_canonical_vector(series)
     np.testing.assert_array_equal(np.stack(vectors), sound(store).features("enhanced"))
+
+
+def test_a_picture_is_put_in_whatever_bytes_its_name_has(tmp_path) -> None:
+    samples = sample_files(tmp_path / "set", 2)
+    odd = tmp_path / "set" / os.fsdecode(b"caf\xe9 \n.png")
+    samples[1].images["RGB"].rename(odd)
+    samples[1] = replace(samples[1], images={"RGB": odd})
+    samples[0].images["NI"].write_bytes(b"no picture")
+    named = mv.extract(samples, tmp_path / "store", model=tiny_model(), workers=0, progress=False)
+    out = mv.export_store(named, tmp_path / "out", to="atlas", images=True)
+    rows = pq.read_table(out / "images.parquet").to_pylist()
+    assert len(rows) == named.n_rows - 1
+    with Image.open(io.BytesIO(rows[-1]["image"]["bytes"])) as picture, Image.open(odd) as original:
+        assert picture.size == original.size
+    assert rows[-1]["file"].endswith("caf\\udce9 \\n.png")
 
 
 def test_a_part_of_a_file_is_the_picture_that_is_put_in(tmp_path) -> None:
@@ -299,3 +315,18 @@ def test_the_command_writes_what_the_function_does(store, tmp_path) -> None:
     assert json.loads(as_json.stdout)["files"] == ["images.parquet"]
     words = CliRunner().invoke(cli.app, ["export", "--help"]).output
     assert all(name in words for name in FORMATS)
+
+
+def test_the_command_that_extracts_names_what_it_left_out_on_standard_error(tmp_path) -> None:
+    (tmp_path / "set").mkdir()
+    for number in range(11):
+        (tmp_path / "set" / f"{number:02}.png").write_bytes(b"no picture")
+    Image.new("RGB", (32, 64)).save(tmp_path / "set" / "11.png")
+    given = ["extract", str(tmp_path / "set"), "--out", str(tmp_path / "store"), "--workers", "0"]
+    run = CliRunner().invoke(cli.app, given)
+    assert run.exit_code == 0, run.output
+    named = [line for line in run.stderr.splitlines() if line.startswith("left out: ")]
+    assert [line.split(":")[1].strip() for line in named[:2]] == ["00.png", "01.png"]
+    assert len(named) == 11
+    assert named[-1] == "left out: 1 more, which --json lists"
+    assert "11 could not be used" in run.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,15 +72,97 @@ def test_rows_by_place_keep_the_order_of_the_store_each_once(store, places) -> N
     assert store.rows(places).column("id").tolist() == np.unique(every).tolist()
 
 
+def test_truth_values_choose_the_rows_that_they_are_true_of(store) -> None:
+    is_second = store.column("pid") == 1
+    chosen = store.rows(is_second)
+    assert chosen.column("id").tolist() == np.flatnonzero(is_second).tolist()
+    assert store.rows(is_second.tolist()).n_rows == is_second.sum() > 2
+
+
+@pytest.mark.parametrize(
+    "places", [[1.5], np.array([1.0]), [True, False], "abc", None, [[1, 2]], [10**30], [[1], [2, 3]]], ids=str
+)
+def test_what_names_no_rows_is_refused_and_not_cut_to_whole_numbers(store, places) -> None:
+    with pytest.raises(
+        OptionError, match=r"whole numbers, a slice, or one truth value for each of the 22 rows"
+    ):
+        store.rows(places)
+
+
+@pytest.mark.parametrize(
+    "places", [range(3), {0, 1, 2}, (n for n in (2, 0, 1)), np.arange(3, dtype=np.uint8)]
+)
+def test_places_come_from_whatever_gives_whole_numbers(store, places) -> None:
+    assert store.rows(places).column("id").tolist() == [0, 1, 2]
+    assert store.rows([]).n_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"pid": 1.5}, r"pid takes whole numbers.*got 1\.5"),
+        ({"pid": "x"}, "pid takes whole numbers.*got 'x'"),
+        ({"camid": True}, "camid takes whole numbers.*got True"),
+        ({"pid": 10**30}, "pid takes whole numbers"),
+        ({"modality": 3}, "modality takes text.*got 3"),
+        ({"path": Path("a")}, "path takes text"),
+    ],
+    ids=str,
+)
+def test_values_of_another_kind_are_refused(store, values, words) -> None:
+    with pytest.raises(OptionError, match=words):
+        store.where(**values)
+
+
+def test_none_nan_and_minus_one_all_mean_not_known(tmp_path) -> None:
+    samples = [replace(one, pid=-1, scene=None) for one in sample_files(tmp_path / "set", 2)]
+    store = mv.extract(samples, tmp_path / "store", model=tiny_model(), workers=0, progress=False)
+    for unknown in (None, np.nan, -1, [5, -1]):
+        assert store.where(pid=unknown).n_rows == store.where(scene=unknown).n_rows == store.n_rows
+    assert store.where(pid=[5]).n_rows == store.where(scene=[5]).n_rows == 0
+
+
+@pytest.mark.parametrize(
+    "condition", ["pid == 1", pc.field("colour") == 1, pc.field("pid") == "x", pc.field("pid") + 1], ids=str
+)
+def test_a_condition_that_is_none_is_one_error(store, condition) -> None:
+    with pytest.raises(OptionError, match="a condition"):
+        store.where(condition)
+
+
+@pytest.mark.parametrize("read", ["column", "columns"])
+@pytest.mark.parametrize("name", ["colour", "cls_plain"])
+def test_a_column_that_is_none_is_no_damage(store, read, name) -> None:
+    for view in (store, store.rows([])):
+        with pytest.raises(
+            OptionError, match=rf"columns are a list of names among id, .*got '{name}'; features come from"
+        ):
+            view.column(name) if read == "column" else view.columns(["pid", name])
+    with pytest.raises(OptionError, match="got 'pid'"):
+        store.columns("pid")
+
+
+@pytest.mark.parametrize("modalities", ["RGB", ["XX"], ["RGB", 3]], ids=str)
+def test_a_table_of_modalities_that_are_none_is_refused(store, modalities) -> None:
+    with pytest.raises(OptionError, match="modalities are a list of some of RGB, NI, TI"):
+        store.table(modalities)
+
+
 def test_what_is_not_there_is_refused(store, tmp_path) -> None:
     with pytest.raises(OptionError, match=r"rows are chosen by id, sample, path.*got colour"):
         store.where(colour=1)
     with pytest.raises(OptionError, match=r"numbered 0\.\.21: got 22"):
         store.rows([22])
+    with pytest.raises(
+        OptionError, match=r"rows in view can be chosen where there are some; there are none: got 0"
+    ):
+        store.rows([]).rows([0])
     with pytest.raises(OptionError, match="plain or enhanced"):
         store.features("both")
     with pytest.raises(StoreError, match=r"store\.json"):
         mv.open_store(tmp_path)
+    with pytest.raises(OptionError, match=r"the path of its folder: got None"):
+        mv.open_store(None)  # pyright: ignore[reportArgumentType]
     with pytest.raises(OptionError, match="root must be the folder"):
         mv.open_store(store.folder, root=tmp_path / "nowhere")
 

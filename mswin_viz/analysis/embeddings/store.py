@@ -39,7 +39,8 @@ class Store(StoredImages):
     def table(self, modalities: Sequence[str] = MODALITIES) -> EmbeddingTable:
         """Rows in view that have features, modality by modality, as :func:`mswin_viz.embed` gives them; the others in ``failed``.
 
-        ``sample`` counts the samples in view. DataError if no row of these modalities has features.
+        ``sample`` counts the samples in view. DataError if no row of these modalities has features, OptionError for a
+        modality that is none.
         """
         kept, failed = self.rows_of(modalities)
         if not len(kept):
@@ -67,7 +68,14 @@ class Store(StoredImages):
     def rows_of(
         self, modalities: Sequence[str]
     ) -> tuple[Int[np.ndarray, " row"], Int[np.ndarray, " failed"]]:
-        """Rows in view of some modalities, one modality behind the other: those with features, and those without."""
+        """Rows in view of some modalities, one modality behind the other: those with features, and those without.
+
+        OptionError for a modality that is none.
+        """
+        if isinstance(modalities, str) or not set(modalities) <= set(MODALITIES):
+            raise OptionError(
+                f"modalities are a list of some of {', '.join(MODALITIES)}: got {modalities!r:.60}"
+            )
         places = np.array([MODALITIES.index(name) for name in self.column("modality")])
         wanted = np.flatnonzero(np.isin(places, [MODALITIES.index(name) for name in modalities]))
         order = wanted[np.argsort(places[wanted], kind="stable")]
@@ -184,6 +192,8 @@ def open_store(folder: str | Path, *, root: str | Path | None = None) -> Store:
     ------
     StoreError
         If the folder is no store, or its description is damaged.
+    OptionError
+        If ``folder`` is no path, or ``root`` no folder.
 
     Parameters
     ----------
@@ -192,6 +202,10 @@ def open_store(folder: str | Path, *, root: str | Path | None = None) -> Store:
     root
         Where the data set lies now, if it was moved.
     """
+    if not isinstance(folder, str | Path):
+        raise OptionError(
+            f"a store is opened by the path of its folder: got {folder!r:.60}; write mv.open_store('store')"
+        )
     if root is not None and not Path(root).is_dir():
         raise OptionError(
             f"root must be the folder of the data set: got {shown_text(root)}, which is not a folder"

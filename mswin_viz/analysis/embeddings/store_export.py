@@ -95,6 +95,10 @@ def export_store(
 def _places(store: Store, projection: Projection) -> Float[np.ndarray, "row 4"]:
     """Where each row in view is on both maps, NaN for one without features."""
     rows, _ = store.rows_of(MODALITIES)
+    if not isinstance(projection, Projection):
+        raise OptionError(
+            f"projection must be a map, as mv.project(table.plain, table.enhanced) gives: got {projection!r:.60}"
+        )
     if len(projection.place_of) != len(rows):
         raise OptionError(
             f"projection must be a map of store.table(), {len(rows):,} rows: got one of {len(projection.place_of):,}"

@@ -16,11 +16,12 @@ from mswin_viz.analysis.extraction.shard_work import ShardWork
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import Report, Stop, reporter
-from mswin_viz.data.sample import Sample
+from mswin_viz.data.sample import Sample, listed_samples
 from mswin_viz.data.shown_text import without_home
 from mswin_viz.data.storage.worker_processes import cores
 from mswin_viz.data.store.planned_images import StorePlan
 from mswin_viz.data.store.store_record import TOKENS, StoreRecord
+from mswin_viz.data.store.stored_images import StoredImages
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.parts import window_parts
 from mswin_viz.model.addon.sliding_window import checked_scales
@@ -96,6 +97,10 @@ class ExtractSettings:
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
                 raise OptionError(f"{name} must be a whole number of at least {least}: got {value!r:.40}")
+        if isinstance(self.modalities, str) or len(set(self.modalities)) != len(list(self.modalities)):
+            raise OptionError(
+                f"modalities are a list of different ones of {', '.join(MODALITIES)}: got {self.modalities!r:.40}"
+            )
         if self.engine != "ray" and (self.address is not None or self.actors != 1):
             raise OptionError("address and actors are of the engine ray: got them with the engine local")
 
@@ -108,7 +113,8 @@ def settings_of(options: ExtractOptions) -> ExtractSettings:
 
 
 def limited(samples: Sequence[Sample], settings: ExtractSettings) -> Sequence[Sample]:
-    """The first samples that have as many images as the limit says; all without one."""
+    """The first samples that have as many images as the limit says; all without one. OptionError for anything but samples."""
+    samples = samples if isinstance(samples, StoredImages) else listed_samples(samples)
     if settings.limit is None:
         return samples
     counts = accumulate(sum(name in settings.modalities for name in sample.images) for sample in samples)
@@ -122,7 +128,9 @@ def work_of(
     samples: Sequence[Sample], folder: Path, model: Model | None, settings: ExtractSettings
 ) -> ShardWork:
     """What is to be done for these samples in that folder."""
-    model = model or load_model()
+    model = load_model() if model is None else model
+    if not isinstance(model, Model):
+        raise OptionError(f"model must be a model: got {model!r:.60}; make one with mswin_viz.load_model")
     modalities = tuple(settings.modalities)
     plan = StorePlan(samples, modalities, max(1, settings.shard_images // max(1, len(modalities))))
     on_gpu = model.device.type == "cuda"

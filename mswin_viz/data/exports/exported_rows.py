@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
+from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.progress import StepCounter
 from mswin_viz.data.store.manifest import ABOUT, OK, feature_fields
 from mswin_viz.data.store.stored_images import StoredImages
@@ -92,6 +94,13 @@ class ExportedRows:
             first += table.num_rows
             if self.counter.passed(table.num_rows):
                 raise StoppedError("the export was stopped; what was there before is as it was")
+
+    def sources(self) -> Iterator[list[Path | Crop]]:
+        """The images of :meth:`tables`, part by part, by the bytes of their names."""
+        for part in self.store.by_part():
+            fits = (part.column("status") == OK).tolist()
+            every = [source for sample in part for source in sample.images.values()]
+            yield [source for source, is_ok in zip(every, fits, strict=True) if is_ok]
 
     def _files(self, table: pa.Table) -> list[str]:
         root = self.store.root

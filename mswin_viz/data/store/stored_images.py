@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.store.manifest import ABOUT, FAILED, FEATURES, feature_fields, samples_of_rows
+from mswin_viz.data.store.row_choice import column_names, condition_of, row_places
 from mswin_viz.data.store.shard_files import ShardFiles, committed
 from mswin_viz.data.store.shard_reading import (
     part_columns,
@@ -129,33 +130,28 @@ class StoredImages(Sequence[Sample]):
     def where(self, expression: pc.Expression | None = None, /, **values: Any) -> Self:
         """The rows that fit: ``store.where(modality="TI", camid=[1, 3], status="ok")``, or a condition of pyarrow's.
 
-        A column takes a value, several values, or None for "not known". Names of columns are those of the Parquet
-        files, without the features. OptionError for another name.
+        A column takes a value, several values, or None for "not known", which -1 means in columns of numbers, too. Names of columns
+        are those of the Parquet files, without the features. OptionError for another name, or a value of another kind.
         """
-        strange = [name for name in values if name not in ABOUT]
-        if strange:
-            raise OptionError(f"rows are chosen by {', '.join(ABOUT)}: got {', '.join(strange)}")
-        table = self.columns(list(values) or list(ABOUT) if expression is None else list(ABOUT))
-        is_in = pc.scalar(True)
-        for name, value in values.items():
-            wanted = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
-            is_in &= pc.field(name).isin(pa.array([_plain(one) for one in wanted], ABOUT[name]))
-        if expression is not None:
-            is_in &= expression
-        return self.rows(rows_that_fit(table, is_in))
+        is_in = condition_of(values)
+        if expression is None:
+            return self.rows(rows_that_fit(self.columns(list(values) or list(ABOUT)), is_in))
+        if not isinstance(expression, pc.Expression):
+            raise OptionError(
+                f"a condition is one of pyarrow's, as pc.field('pid') > 3, or name=value: got {expression!r:.60}"
+            )
+        try:
+            return self.rows(rows_that_fit(self.columns(list(ABOUT)), is_in & expression))
+        except pa.ArrowException as problem:
+            raise OptionError(
+                f"a condition compares {', '.join(ABOUT)} with values of their kind: got {expression!s:.60} "
+                f"({shown_text(problem)})"
+            ) from problem
 
-    def rows(self, places: Int[np.ndarray, " row"] | Sequence[int] | slice) -> Self:
-        """Some of the rows in view, by their places; they keep the order of the store, each once."""
-        if isinstance(places, slice):
-            chosen = np.arange(self.n_rows)[places]
-        else:
-            chosen = np.asarray(places, np.int64).reshape(-1)
-            outside = chosen[(chosen < -self.n_rows) | (chosen >= self.n_rows)]
-            if len(outside):
-                raise OptionError(f"rows in view are numbered 0..{self.n_rows - 1}: got {outside[0]}")
-            chosen = np.where(chosen < 0, chosen + self.n_rows, chosen)
+    def rows(self, places: Iterable[int] | Iterable[bool] | slice) -> Self:
+        """Some of the rows in view, by their places or one truth value for each; they keep the order of the store, each once."""
         stored = np.arange(self._n_stored) if self._rows is None else self._rows
-        return replace(self, _rows=stored[np.unique(chosen)])
+        return replace(self, _rows=stored[row_places(places, self.n_rows)])
 
     def column(self, name: str) -> np.ndarray:
         """One column of what is known of each row in view; -1 for numbers that are not known."""
@@ -163,7 +159,8 @@ class StoredImages(Sequence[Sample]):
         return pc.fill_null(column, -1).to_numpy() if pa.types.is_integer(column.type) else column.to_numpy()
 
     def columns(self, names: Sequence[str]) -> pa.Table:
-        """Several columns of what is known of each row in view, as an Arrow table."""
+        """Several columns of what is known of each row in view, as an Arrow table; OptionError for a name that is none of them."""
+        names = column_names(names)
         if not self.commits:
             return pa.table({name: pa.array([], ABOUT[name]) for name in names})
         parts = self._read(lambda portion: part_columns(self._files(portion), names, portion.inside))
@@ -289,8 +286,3 @@ def store_parts(folder: Path, root: str | Path | None = None) -> dict[str, Any]:
         "commits": tuple(committed(folder)),
         "root": None if below is None else Path(below),
     }
-
-
-def _plain(value: Any) -> Any:
-    """A NumPy number as Python's own."""
-    return value.item() if isinstance(value, np.generic) else value

@@ -12,7 +12,7 @@ number, up to rounding, from ``n_windows`` times fewer products; ``forward_liter
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -270,8 +270,9 @@ def checked_scales(scales: Sequence[int], dim: int) -> tuple[int, ...]:
     except (TypeError, ValueError, OverflowError):
         checked = ()
     if not checked or any(s < 1 for s in checked) or list(checked) != list(scales):
+        given = list(scales) if isinstance(scales, Iterable) else scales
         raise ScaleError(
-            f"scales must be one or more whole numbers of at least 1: got {short_text(list(scales), 200)}"
+            f"scales must be a list of one or more whole numbers of at least 1: got {short_text(given, 200)}"
         )
     n_weights = dim * dim * (sum(checked) + len(checked) + 1)
     if n_weights > _MOST_WEIGHTS or len(checked) > _MOST_SCALES:
