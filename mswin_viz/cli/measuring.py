@@ -52,7 +52,7 @@ ThermalRange = Annotated[
     typer.Option(
         "--thermal-range",
         metavar="LO HI",
-        help="With --data: values shown as black and white in images of more than 8 bits; without it each image is stretched by itself.",
+        help="Of a data set: values shown as black and white in images of more than 8 bits; without it each image is stretched by itself.",
     ),
 ]
 

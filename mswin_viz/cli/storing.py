@@ -96,7 +96,7 @@ def extract(
     checked_range(thermal_range)
     chosen = chosen_addon(addon, addon_weights and existing(addon_weights, "--addon-weights"))
     options: dict[str, Any] = {
-        "modalities": tuple(modalities.split(",")),
+        "modalities": tuple(name.strip() for name in modalities.split(",")),
         "tokens": tokens,
         "dtype": dtype,
         "token_dtype": token_dtype,
@@ -181,4 +181,5 @@ def _about(store: Store) -> dict[str, Any]:
 def _words(about: dict[str, Any]) -> str:
     n_failed = len(about["failed"])
     failures = f"; {n_failed:,} could not be used" if n_failed else ""
-    return f"{about['store']}: {about['images']:,} images in {about['shards']:,} shards, {about['n_bytes']:,} bytes{failures}"
+    shards = f"{about['shards']:,} shard{'' if about['shards'] == 1 else 's'}"
+    return f"{about['store']}: {about['images']:,} images in {shards}, {about['n_bytes']:,} bytes{failures}"

@@ -172,7 +172,8 @@ def test_what_is_not_there_is_refused(store, tmp_path) -> None:
 def test_a_damaged_description_is_one_error(store, tmp_path, name, content) -> None:
     copy = Path(shutil.copytree(store.folder, tmp_path / "copy"))
     (copy / name).write_bytes(content)
-    with pytest.raises(StoreError, match="delete"):
+    is_later = name == "store.json" and b"format" in content  # of a version to come, not damaged
+    with pytest.raises(StoreError, match="update" if is_later else "delete"):
         mv.open_store(copy)
 
 
@@ -191,7 +192,7 @@ def test_opening_reads_no_rows(store, tmp_path) -> None:
 def test_reading_leaves_no_thread_of_arrow_behind_that_could_abort_the_program_as_it_ends(tmp_path) -> None:
     feature_store(tmp_path / "store", 300, tiny_model(), shard_images=90)
     script = f"""
-import os
+import os, time
 import pyarrow.compute as pc
 import mswin_viz as mv
 
@@ -201,6 +202,9 @@ chosen = store.where(modality="TI", camid=[1, 3]).where(pc.field("pid") > 3)
 assert 0 < chosen.n_rows < 100
 chosen.features("plain"), chosen.to_arrow(), chosen.to_pandas(), store.failed, chosen[0], store.verify()
 assert store.where(status="failed").n_rows == 0
+until = time.monotonic() + 30  # a thread that was joined may be there for a moment more
+while len(os.listdir("/proc/self/task")) > before and time.monotonic() < until:
+    time.sleep(0.05)
 print(len(os.listdir("/proc/self/task")) - before)
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -91,6 +91,15 @@ def test_other_settings_wait_for_the_button_and_need_no_second_pass(explorer, mo
     assert explorer.strip.row == -1
 
 
+def test_every_setting_of_a_view_stays_what_the_explorer_asks_for(model, samples, table) -> None:
+    settings = mv.ViewSettings(rule="none", coupling=0.3, perplexity=4.0, seed=2, most=12)
+    view = mv.embedding_view(table, settings)
+    explorer = mv.EmbeddingExplorer(model, samples, table=table, view=view)
+    assert explorer.settings.settings == settings
+    assert "out of date" not in explorer._old.value
+    assert mv.EmbeddingExplorer(model, samples, table=table, settings=settings).settings.settings == settings
+
+
 def test_what_cannot_be_done_is_said_and_the_last_maps_stay(explorer) -> None:
     before = explorer.maps
     explorer.settings.show.value = "TI"

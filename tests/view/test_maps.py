@@ -84,6 +84,11 @@ def test_a_legend_names_few_categories_and_counts_many() -> None:
 
 
 def test_names_in_a_legend_are_escaped() -> None:
+    names = [f"{n}" for n in range(9000)]
+    very_many = by_category(names, order=names)
+    assert len(set(very_many.colours)) == 1000
+    assert very_many.of_points[7] == very_many.of_points[1007] != very_many.of_points[8]
+    assert "1,000 colours for 9,000 values; hover names the point" in legend_html(very_many, "identity")
     assert "<script>" not in legend_html(by_category(["<script>"]), "<b>")
 
 

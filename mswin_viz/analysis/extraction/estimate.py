@@ -49,7 +49,7 @@ class ExtractionEstimate:
     def __str__(self) -> str:
         free = "" if self.n_free is None else f", {self.n_free / 1e9:,.1f} GB are free"
         return (
-            f"{self.n_images:,} images in {self.n_shards:,} shards: about {self.n_bytes / 1e9:,.3f} GB{free}; about "
+            f"{self.n_images:,} images in {self.n_shards:,} shard{'' if self.n_shards == 1 else 's'}: about {self.n_bytes / 1e9:,.3f} GB{free}; about "
             f"{_time(self.seconds)} at {self.images_per_second:,.1f} images a second, as tried on the first ones"
         )
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float, Int
 
+TOKEN_NAMES = ("patches", "phase_means", "stripe_means")
 _THREADS = 8  # parts that are read at a time; Arrow leaves the interpreter to others
 
 
@@ -186,9 +187,12 @@ class StoredImages(Sequence[Sample]):
     def summary(self, name: str) -> Float[np.ndarray, "row token dim"]:
         """Tokens kept of each row in view, as stored: ``"patches"``, ``"phase_means"`` or ``"stripe_means"``.
 
-        Only the rows in view are read. Zeros where a row failed. StoreError if the store does not keep them.
+        Only the rows in view are read. Zeros where a row failed. StoreError if the store does not keep them, OptionError
+        for another name.
         """
         shapes = self.record.token_shapes
+        if name not in TOKEN_NAMES:
+            raise OptionError(f"tokens that a store may keep are {', '.join(TOKEN_NAMES)}: got {name!r:.40}")
         if name not in shapes:
             kept = ", ".join(shapes) or "none"
             raise StoreError(

@@ -16,20 +16,21 @@ _LABEL = {"description_width": "initial"}
 
 @dataclass(frozen=True, eq=False)
 class SettingControls:
-    """What is computed: changes wait for the button."""
+    """What is computed: changes wait for the button. ``most`` has no control; it stays as the first settings have it."""
 
     show: widgets.Dropdown
     rule: widgets.Dropdown
     coupling: widgets.BoundedFloatText
     perplexity: widgets.BoundedFloatText
     seed: widgets.BoundedIntText
+    most: int
 
     @property
     def settings(self) -> ViewSettings:
         """What they ask for."""
         return ViewSettings(
             show=str(self.show.value), rule=str(self.rule.value), coupling=self.coupling.value,
-            perplexity=self.perplexity.value, seed=self.seed.value,
+            perplexity=self.perplexity.value, seed=self.seed.value, most=self.most,
         )  # fmt: skip
 
     @property
@@ -71,6 +72,7 @@ def setting_controls(settings: ViewSettings, *, has_scenes: bool) -> SettingCont
         coupling=widgets.BoundedFloatText(settings.coupling, min=0, max=10, step=0.01, description="coupling", **number),
         perplexity=widgets.BoundedFloatText(settings.perplexity, min=2, max=500, step=5, description="perplexity", **number),
         seed=widgets.BoundedIntText(settings.seed, min=0, max=10**9, description="seed", **number),
+        most=settings.most,
     )  # fmt: skip
     for name in ("coupling", "perplexity"):
         getattr(made, name).add_class(f"mswin-{name}")

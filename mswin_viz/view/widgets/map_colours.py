@@ -21,6 +21,7 @@ MISSING = "#8c8c8c"
 """The colour of what has no value; no colour scale has it."""
 _BINS = 256
 _MOST_NAMED = 24
+_MOST_COLOURS = 1000  # beyond, neighbouring tones are one to the eye, and 24 bits soon have no more
 _BLOCK = {"display": "inline-block", "height": "10px"}
 _SCALE = _BLOCK | {"width": "140px", "margin": "0 6px", "vertical-align": "middle"}
 _DOT = _BLOCK | {"width": "10px", "border-radius": "5px"}
@@ -43,14 +44,16 @@ class Colouring:
 
 
 def by_category(values: Sequence[str], order: Sequence[str] | None = None) -> Colouring:
-    """One colour for each category, in ``order``; in alphabetical order if None."""
+    """A colour for each category, in ``order``, or alphabetically if None; of more than a thousand, some have the same colour."""
     values = [str(value) for value in values]
     names = tuple(sorted(set(values)) if order is None else order)
     codes = {name: code for code, name in enumerate(names)}
     unknown = next((value for value in values if value not in codes), None)
     if unknown is not None:
         raise OptionError(f"a category must be one of {', '.join(names)}: got {unknown!r}")
-    return Colouring(np.array([codes[v] for v in values], int), distinct_colours(len(names)), names)
+    distinct = distinct_colours(min(len(names), _MOST_COLOURS))
+    colours = tuple(distinct[code % _MOST_COLOURS] for code in range(len(names)))
+    return Colouring(np.array([codes[v] for v in values], int), colours, names)
 
 
 def by_value(values: Float[np.ndarray, " point"], *, signed: bool = False) -> Colouring:
@@ -83,7 +86,9 @@ def legend_html(colouring: Colouring, title: str, missing: str = "no match") -> 
 
 def _chips(colours: Mapping[str, str]) -> Markup:
     if len(colours) > _MOST_NAMED:
-        return fragment(f"{len(colours)} colours; hover names the point")
+        n_colours = len(set(colours.values()))
+        shared = f" for {len(colours):,} values" if n_colours < len(colours) else ""
+        return fragment(f"{n_colours:,} colours{shared}; hover names the point")
     chip = {"white-space": "nowrap", "margin-left": "8px"}
     chips = (
         tag("span", tag("span", style=_DOT | {"background": colour}), " ", name, style=chip)
