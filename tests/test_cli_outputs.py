@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import tqdm
+from PIL import Image
 from typer.testing import CliRunner
 
 from mswin_viz import cli
@@ -146,6 +147,23 @@ def test_a_refusal_takes_no_time_and_shows_no_traceback(place: Path, line: str) 
         "weights take that long; this takes half a second on a machine that is free"
     )
     assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (1, "", 1)
+
+
+def test_a_warning_is_one_line_that_does_not_say_where_in_the_program_it_arose(place: Path) -> None:
+    (place / "wide").mkdir()
+    for number in range(2):
+        Image.new("RGB", (300, 20), (90, 20, number)).save(place / "wide" / f"{number}.png")
+    ended = subprocess.run(
+        [*COMMAND, "extract", "wide", "--out", "store", "--quiet"],
+        cwd=place,
+        env=ENVIRONMENT | {"PYTHONWARNINGS": "default"},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("warning: 2 of 2 images are strongly distorted: ")
+    assert ".py:" not in line
 
 
 def test_too_little_space_is_told_before_the_training(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -75,8 +76,13 @@ def _options(
 def main() -> None:
     """Run the command line; our own errors, and those of the file system, are one line, not a traceback."""
     take_any_character()
+    warnings.formatwarning = _warning_line
     with contextlib.redirect_stderr(Notices(sys.stderr)):
         _run()
+
+
+def _warning_line(message: Warning | str, *_where: object, **_more: object) -> str:
+    return f"warning: {shown_text(message)}\n"
 
 
 def _run() -> None:
