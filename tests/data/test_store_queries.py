@@ -159,6 +159,12 @@ def test_what_is_not_there_is_refused(store, tmp_path) -> None:
         store.rows([]).rows([0])
     with pytest.raises(OptionError, match="plain or enhanced"):
         store.features("both")
+    with pytest.raises(OptionError, match=r"a store goes with a model: got 'x'; make one with"):
+        store.tokens(0, model="x")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(StoreError, match="a store goes with the model that made it"):
+        store.tokens(0, model=tiny_model(seed=4))
+    with pytest.raises(OptionError, match=r"patches, phase_means, stripe_means: got 'x'"):
+        store.summary("x")
     with pytest.raises(StoreError, match=r"store\.json"):
         mv.open_store(tmp_path)
     with pytest.raises(OptionError, match=r"the path of its folder: got None"):

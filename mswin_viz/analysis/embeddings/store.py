@@ -85,8 +85,10 @@ class Store(StoredImages):
     def tokens(self, row: int, *, model: Model | None = None) -> Tokens:
         """The tokens of one image, by its row in view; nothing else is read.
 
-        The model adds its neck, where it has one. StoreError if the store keeps no patch tokens.
+        The model adds its neck, where it has one. StoreError if the store keeps no patch tokens, or is of another model.
         """
+        if model is not None:
+            self.check_model(model)
         one = self.rows([row])
         if one.column("status")[0] != "ok":
             raise StoreError(f"row {row} must have tokens: it has failed ({one.column('reason')[0]})")
@@ -96,7 +98,11 @@ class Store(StoredImages):
         return Tokens(torch.from_numpy(one.features("plain")), patches, (rows, cols), neck)
 
     def check_model(self, model: Model) -> None:
-        """A `StoreError` unless the plain features are of a model's image tower."""
+        """A `StoreError` unless the plain features are of a model's image tower; OptionError for what is no model."""
+        if not isinstance(model, Model):
+            raise OptionError(
+                f"a store goes with a model: got {model!r:.60}; make one with mswin_viz.load_model"
+            )
         if weights_hash(model) != self.record.weights_hash:
             raise StoreError(
                 f"a store goes with the model that made it: {shown_text(self.folder)} is of {self.record.model['weights']}, "
