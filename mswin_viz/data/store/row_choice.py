@@ -15,8 +15,6 @@ from mswin_viz.errors import OptionError
 if TYPE_CHECKING:
     from jaxtyping import Int
 
-__all__ = ["column_names", "condition_of", "row_places"]
-
 _UNKNOWN = -1  # an identity or a camera that is not known, as samples have it
 _TAKES = {pa.int64(): "whole numbers", pa.int32(): "whole numbers", pa.binary(): "bytes"}
 

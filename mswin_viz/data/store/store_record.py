@@ -27,6 +27,8 @@ _OF_THE_MODEL = (
 _OF_THE_FILES = ("precision", "dtype", "token_dtype", "tokens", "scales", "modalities", "shard_samples")
 _ABOUT_BYTES = 150  # of a row beside its features, as measured on RGBNT201's names
 _FORMAT = 1
+TOKEN_NAMES = ("patches", "phase_means", "stripe_means")
+"""What a file of tokens may hold; the names in :attr:`StoreRecord.token_shapes`."""
 _REMEDY = "choose another folder, or delete this one to extract again"
 
 

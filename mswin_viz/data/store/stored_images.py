@@ -26,14 +26,13 @@ from mswin_viz.data.store.shard_reading import (
     part_tokens,
     rows_that_fit,
 )
-from mswin_viz.data.store.store_record import Commit, StoreRecord, is_store, read_record
+from mswin_viz.data.store.store_record import TOKEN_NAMES, Commit, StoreRecord, is_store, read_record
 from mswin_viz.errors import OptionError, StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float, Int
 
-TOKEN_NAMES = ("patches", "phase_means", "stripe_means")
 _THREADS = 8  # parts that are read at a time; Arrow leaves the interpreter to others
 
 
