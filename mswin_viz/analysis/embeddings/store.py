@@ -39,8 +39,8 @@ class Store(StoredImages):
     def table(self, modalities: Sequence[str] = MODALITIES) -> EmbeddingTable:
         """Rows in view that have features, modality by modality, as :func:`mswin_viz.embed` gives them; the others in ``failed``.
 
-        ``sample`` counts the samples in view. DataError if no row of these modalities has features, OptionError for a
-        modality that is none.
+        ``sample`` counts the samples in view. DataError if no row of these modalities has features, OptionError for an
+        unknown modality.
         """
         kept, failed = self.rows_of(modalities)
         if not len(kept):
@@ -70,7 +70,7 @@ class Store(StoredImages):
     ) -> tuple[Int[np.ndarray, " row"], Int[np.ndarray, " failed"]]:
         """Rows in view of some modalities, one modality behind the other: those with features, and those without.
 
-        OptionError for a modality that is none.
+        OptionError for an unknown modality.
         """
         if isinstance(modalities, str) or not set(modalities) <= set(MODALITIES):
             raise OptionError(
@@ -98,7 +98,7 @@ class Store(StoredImages):
         return Tokens(torch.from_numpy(one.features("plain")), patches, (rows, cols), neck)
 
     def check_model(self, model: Model) -> None:
-        """A `StoreError` unless the plain features are of a model's image tower; OptionError for what is no model."""
+        """A `StoreError` unless the plain features are of a model's image tower; OptionError for anything but a model."""
         if not isinstance(model, Model):
             raise OptionError(
                 f"a store goes with a model: got {model!r:.60}; make one with mswin_viz.load_model"
@@ -197,7 +197,7 @@ def open_store(folder: str | Path, *, root: str | Path | None = None) -> Store:
     Raises
     ------
     StoreError
-        If the folder is no store, or its description is damaged.
+        If the folder is not a store, or its description is damaged.
     OptionError
         If ``folder`` is no path, or ``root`` no folder.
 

@@ -20,7 +20,7 @@ _TAKES = {pa.int64(): "whole numbers", pa.int32(): "whole numbers", pa.binary():
 
 
 def row_places(places: Any, n_rows: int) -> Int[np.ndarray, " row"]:
-    """Places among ``n_rows`` rows, ascending, each once; OptionError for what names no rows.
+    """Places among ``n_rows`` rows, ascending, each once; OptionError for anything that does not name rows.
 
     ``places`` are whole numbers, negative ones from the end, a slice, or one truth value for each row.
     """
@@ -50,7 +50,7 @@ def row_places(places: Any, n_rows: int) -> Int[np.ndarray, " row"]:
 
 
 def column_names(names: Any) -> list[str]:
-    """Names of columns, checked; OptionError for a name that is none."""
+    """Names of columns, checked; OptionError for an unknown name."""
     listed = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
     if isinstance(names, str) or any(name not in ABOUT for name in listed):
         strange = names if isinstance(names, str) else next(name for name in listed if name not in ABOUT)

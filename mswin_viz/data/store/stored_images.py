@@ -159,7 +159,7 @@ class StoredImages(Sequence[Sample]):
         return pc.fill_null(column, -1).to_numpy() if pa.types.is_integer(column.type) else column.to_numpy()
 
     def columns(self, names: Sequence[str]) -> pa.Table:
-        """Several columns of what is known of each row in view, as an Arrow table; OptionError for a name that is none of them."""
+        """Several columns of what is known of each row in view, as an Arrow table; OptionError for an unknown name."""
         names = column_names(names)
         if not self.commits:
             return pa.table({name: pa.array([], ABOUT[name]) for name in names})
@@ -274,7 +274,7 @@ class StoredImages(Sequence[Sample]):
 
 
 def store_parts(folder: Path, root: str | Path | None = None) -> dict[str, Any]:
-    """What a :class:`StoredImages` of a folder is made of; a `StoreError` if the folder is no store."""
+    """What a :class:`StoredImages` of a folder is made of; a `StoreError` if the folder is not a store."""
     if not is_store(folder):
         raise StoreError(
             f"a store is a folder with store.json and commits: {shown_text(folder)} has none; make one with mv.extract or "
