@@ -39,16 +39,14 @@ def request_for(subject: Subject, **traits: object) -> ViewRequest:
 
 
 def assert_is_the_view_s(subject: Subject, request: ViewRequest, *, rtol: float = 1e-6) -> None:
-    """Each panel is that of the one-scale road: numbers to ``rtol`` of the largest, words to the letter.
-
-    Cosines are sums of float32 over two unit vectors, so their rounding is that of 1, whatever the sum.
-    """
+    """Each panel is that of the one-scale road: numbers to ``rtol`` of the largest, words to the letter."""
     panels = free_panels(subject, request)
     assert len(panels) == subject.tokens.patches.shape[1]
     for scale, panel in enumerate(panels, start=1):
         alone = scale_view(subject, replace(request, free_scale=scale)).panel("free")
-        largest = 1.0 if request.value == "cosine" else np.nanmax(np.abs(alone.values), initial=1e-30)
-        np.testing.assert_allclose(panel.values, alone.values, rtol=0, atol=rtol * largest)
+        np.testing.assert_allclose(
+            panel.values, alone.values, rtol=0, atol=rtol * np.nanmax(np.abs(alone.values), initial=1e-30)
+        )
         assert words_of(panel) == words_of(alone)
         assert panel.geometry is alone.geometry
 

@@ -39,10 +39,11 @@ def _cosines(
     shape = None if direction is None else np.shape(direction)
     if shape not in ((dim,), (batch, dim)):
         raise ShapeError(f"a cosine needs a direction of shape ({dim},) or ({batch}, {dim}): got {shape}")
-    along = np.broadcast_to(finite_vectors(direction, "a direction").astype(values.dtype), (batch, dim))
+    kind, values = values.dtype, values.astype(np.float64)  # a small cosine is what is left of large sums
+    along = np.broadcast_to(finite_vectors(direction, "a direction").astype(np.float64), (batch, dim))
     norm = np.linalg.norm(along, axis=1)
     if not (norm > 0).all():
         raise ShapeError("a cosine needs a direction of non-zero norm: got a zero vector")
     norms = np.linalg.norm(values, axis=2) * norm[:, None]
     dots = np.einsum("bnd,bd->bn", values, along)
-    return np.clip(np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0), -1, 1)
+    return np.clip(np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0), -1, 1).astype(kind)
