@@ -1,4 +1,4 @@
-"""Arrays come from worker processes as they were, through shared memory or, where there is none, through the pipe."""
+"""Arrays come from worker processes unchanged, through shared memory or, on other systems, through the pipe."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class SharedBlocks:
             self._memory, self._free = None, []
 
     def take(self) -> Block | None:
-        """A block that nobody uses; None if there is none."""
+        """A block that nobody uses; None if all are in use."""
         return self._free.pop() if self._free else None
 
     def give_back(self, block: Block | None) -> None:
