@@ -106,9 +106,8 @@ def normalised_pixels(
 ) -> Float[torch.Tensor, "batch 3 height width"]:
     """Pixels at the input's size as the tower reads them, where they lie."""
     mean, std = (torch.tensor(v, device=pixels.device)[None, :, None, None] for v in (tower.mean, tower.std))
-    return (
-        pixels.to(torch.float32, copy=True).div_(255).sub_(mean).div_(std)
-    )  # fresh memory costs more than the sums
+    # In place: fresh memory costs more than the sums.
+    return pixels.to(torch.float32, copy=True).div_(255).sub_(mean).div_(std)
 
 
 def notes_on(tower: Tower, facts: Sequence[PictureFacts], *, even_of_one: bool = False) -> tuple[str, ...]:
