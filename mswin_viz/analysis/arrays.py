@@ -41,7 +41,7 @@ def unit_rows(features: Any, name: str) -> Float[np.ndarray, "row dim"]:
     if features.ndim != 2:
         raise ShapeError(f"{name} features must be [n, D]: got shape {features.shape}")
     units = unit_rows_or_nan(features)
-    bad = np.flatnonzero(np.isnan(units).any(axis=1))
+    bad = np.flatnonzero(np.isnan(units[:, :1]).any(axis=1))
     if len(bad):
         raise ShapeError(
             f"features must be finite and not all 0, or they have no direction: got {len(bad)} {name} row(s) without one, "
@@ -54,9 +54,10 @@ def unit_rows_or_nan(features: Float[np.ndarray, "row dim"]) -> Float[np.ndarray
     """Rows divided by their Euclidean norm, float64; NaN where a row has no direction: all 0, not finite, or too large."""
     features = np.asarray(features, np.float64)
     with np.errstate(over="ignore"):  # such a norm is infinite: no direction
-        norms = np.linalg.norm(features, axis=1, keepdims=True)
-    known = np.isfinite(norms) & (norms > 0)
-    return np.divide(features, norms, out=np.full_like(features, np.nan), where=known)
+        norms = np.sqrt(np.einsum("ij,ij->i", features, features))  # without a copy of all squares
+    norms[~(np.isfinite(norms) & (norms > 0))] = np.nan
+    with np.errstate(invalid="ignore"):
+        return features / norms[:, None]
 
 
 def finite_vectors(values: Any, name: str) -> Float[np.ndarray, "*batch dim"]:

@@ -104,11 +104,17 @@ class StepCounter:
     stop: Stop | None = None
     words: str = ""
     _done: list[int] = field(default_factory=list, repr=False)
+    _spared: list[int] = field(default_factory=list, repr=False)
     _stopped: list[bool] = field(default_factory=list, repr=False)
 
     @property
     def done(self) -> int:
-        """Steps so far."""
+        """Steps so far, with those that were not needed."""
+        return self.taken + sum(self._spared)
+
+    @property
+    def taken(self) -> int:
+        """Steps so far without those that were not needed."""
         return sum(self._done)
 
     @property
@@ -125,6 +131,14 @@ class StepCounter:
     def passed(self, steps: int) -> bool:
         """Count steps, report them, and ask whether to stop."""
         self._done.append(steps)
+        return self._told()
+
+    def spared(self, steps: int) -> bool:
+        """The same for steps that turn out not to be needed."""
+        self._spared.append(steps)
+        return self._told()
+
+    def _told(self) -> bool:
         if self.report is not None:
             self.report(Progress(self.done, self.total, self.words))
         return self.stopping()

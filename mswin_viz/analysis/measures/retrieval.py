@@ -216,7 +216,11 @@ def measured_queries(
     Query and gallery are rows of the features, which are as `ranking.compared_rows` gives them for the metric.
     """
     galleries = who.of(gallery)
-    candidates = features if np.array_equal(gallery, np.arange(len(features))) else features[gallery]
+    first_row, last_row = int(gallery[0]), int(gallery[-1])
+    in_a_row = np.array_equal(gallery, np.arange(first_row, last_row + 1))
+    candidates = (
+        features[first_row : last_row + 1] if in_a_row else features[gallery]
+    )  # a view where it can be one
     ap, first = np.full(len(query), np.nan), np.full(len(query), np.nan)
     unanswered: Counter[str] = Counter()
     step = max(1, _CHUNK // len(gallery))

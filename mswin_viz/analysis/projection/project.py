@@ -74,7 +74,7 @@ def project(
         Neighbours by which quality is measured, 15 if not given; fewer, with a note, where there are few images.
     report, stop
         ``report(progress)`` is called (see `mswin_viz.data.progress.Progress`), and ``stop()`` asked, every 10
-        iterations; quality is measured after the last. A stopped map is returned as far as it got, with ``stopped``
+        iterations, of which a map of few images needs only a part; quality is measured after the last. A stopped map is returned as far as it got, with ``stopped``
         true, and is not judged.
     """
     check_coupling(coupling)
@@ -105,7 +105,7 @@ def project(
         place_of=pair.place_of,
         removed=pair.removed,
         equals=pair.equals,
-        settings=replace(settings, iterations=steps.done),
+        settings=replace(settings, iterations=steps.taken),
         plain_quality=_quality(pair.plain, places[0], k, steps),
         enhanced_quality=_quality(pair.enhanced, places[1], k, steps),
         disparity=left,
@@ -186,7 +186,7 @@ def _fewer(wanted: int, used: int) -> str | None:
 def _unfinished(steps: StepCounter) -> str | None:
     if not steps.stopped:
         return None
-    return f"Stopped on request after {steps.done} of {steps.total} iterations: this map is unfinished."
+    return f"Stopped on request after {steps.taken} of {steps.total} iterations: this map is unfinished."
 
 
 def _apart(used: MapSettings, left: float) -> str | None:
