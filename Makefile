@@ -7,7 +7,7 @@ PROCESSES ?= 2
 # In a container one is often root, and Jupyter wants that said.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test check quick smoke torture lint types format hooks notebooks benchmarks clean
+.PHONY: help lab test check quick smoke torture coverage lint types format hooks notebooks benchmarks timings clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ smoke: $(INSTALLED)  ## the recipe of the embedded model learns something in a m
 torture: $(INSTALLED)  ## programs are killed at many moments, and share folders: nothing is lost, nothing is wrong
 	$(BIN)/python -m pytest -m torture
 
+coverage: $(INSTALLED)  ## which lines of the package the tests run, without browser and notebooks: build/coverage
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m "not smoke and not torture and not browser" --numprocesses $(PROCESSES) --dist loadfile \
+		--no-loadscope-reorder --cov --cov-report=term-missing:skip-covered --cov-report=html:build/coverage
+
 lint: $(INSTALLED)  ## style, spelling, structure, stored notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,7 +56,11 @@ hooks: $(INSTALLED)  ## check style, spelling and notebooks at every commit
 notebooks: $(INSTALLED)  ## execute the notebooks and store their text outputs
 	$(BIN)/python tests/support/notebooks.py
 
-benchmarks: $(INSTALLED)  ## the figures of the README
+benchmarks: $(INSTALLED)  ## the same work by this package and by others: docs/measurements/peers.md and peers.json
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[benchmarks]'
+	$(BIN)/python tests/benchmarks/peers
+
+timings: $(INSTALLED)  ## what has no peer: the other figures of the documents
 	$(BIN)/python -m pytest tests/benchmarks --override-ini='norecursedirs=.*' --benchmark-only -q -s
 	$(BIN)/python tests/benchmarks/browser_latency.py
 	$(BIN)/python tests/benchmarks/browser_maps.py

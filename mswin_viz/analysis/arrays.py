@@ -18,8 +18,10 @@ _LARGEST = np.iinfo(np.int64).max
 _NO_ARRAY = "a tensor that is sparse, nested, quantised or without data"
 
 
-def real_numbers(values: Any, name: str) -> Float[np.ndarray, "*axes"]:
+def real_numbers(values: Any, name: str, *, copy: bool = True) -> Float[np.ndarray, "*axes"]:
     """The values as float64; a tensor may be on any device, of any width, and have a gradient.
+
+    Without ``copy`` they may be the very memory of ``values``, to be read only.
 
     Raises ShapeError if they are not real numbers, or rows differ in length.
     """
@@ -29,7 +31,7 @@ def real_numbers(values: Any, name: str) -> Float[np.ndarray, "*axes"]:
         raise ShapeError(
             f"{name} must be real numbers in a dense tensor, an array or a list: got {_NO_ARRAY}"
         ) from None
-    return real_array(dense, name).astype(np.float64)
+    return real_array(dense, name).astype(np.float64, copy=copy)
 
 
 def unit_rows(features: Any, name: str) -> Float[np.ndarray, "row dim"]:
@@ -37,7 +39,7 @@ def unit_rows(features: Any, name: str) -> Float[np.ndarray, "row dim"]:
 
     Raises ShapeError if they are not rows of numbers, or a row has no direction.
     """
-    features = real_numbers(features, f"{name} features")
+    features = real_numbers(features, f"{name} features", copy=False)
     if features.ndim != 2:
         raise ShapeError(f"{name} features must be [n, D]: got shape {features.shape}")
     units = unit_rows_or_nan(features)

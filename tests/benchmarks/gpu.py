@@ -22,13 +22,14 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from benchmarks.test_encode_speed import vit_b_16  # noqa: E402  (the tests are no package)
+from support.vit_b_16 import vit_b_16  # noqa: E402  (the tests are no package)
 
 import mswin_viz as mv  # noqa: E402
 from mswin_viz.analysis.extraction.decoding import DecodingJob, decoded  # noqa: E402
 from mswin_viz.analysis.scales.request import Subject, ViewRequest  # noqa: E402
 from mswin_viz.analysis.scales.view import scale_view  # noqa: E402
 from mswin_viz.data.sample import Sample  # noqa: E402
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleSlidingWindow  # noqa: E402
 from mswin_viz.model.encoder.backbone import Model  # noqa: E402
 from mswin_viz.model.encoder.preprocessing import fitting_rule, normalised_pixels  # noqa: E402
 
@@ -96,16 +97,30 @@ def _rows(model: Model, samples: list[Sample], folder: Path, batch_size: int) ->
     bare = batch_size / _seconds(forward, device)
     rate = _extract_rate(model, samples, folder, batch_size)
     sizes = {"fused feature of a batch, ms": lambda: model.enhance(tokens)}
+    literal = ", ".join(f"{_literal_over_pooled(size, device):.2g}" for size in (1, 8, 64, 256))
     return {
         f"bare `encode_image`, images a second (batch of {BATCH['cpu']}, {BATCH['cuda']})": f"{bare:,.0f}",
         "channels last / as it is, time": f"{_seconds_channels_last(model, batch) * bare / batch_size:.2f}",
         f"`extract`, images a second ({IMAGES['cpu']:,}, {IMAGES['cuda']:,} JPEG files)": f"{rate:,.0f}",
         "`extract` / bare": f"{rate / bare:.2f}",
         "`encode` of pixels / bare, rate": f"{batch_size / _seconds(lambda: model.encode_pixels(pixels), device) / bare:.2f}",
+        "module as written / pooled path, time, batches of 1, 8, 64, 256": literal,
         **{name: f"{1000 * _seconds(call, device):.2f}" for name, call in sizes.items()},
         "exact decomposition of one image, ms": f"{1000 * _seconds(lambda: mv.decompose(one, model.addon, along), device):.2f}",
         "slider step of one image, ms": f"{1000 * _seconds(lambda: scale_view(subject, ViewRequest(12, slots=('on',) * 3)), device):.2f}",
     }  # fmt: skip
+
+
+def _literal_over_pooled(batch: int, device: str) -> float:
+    torch.manual_seed(0)
+    module, patches = (
+        CLIPMultiScaleSlidingWindow().to(device),
+        torch.randn(batch, 128, 512, device=device),
+    )
+    with torch.no_grad():
+        return _seconds(lambda: module.forward_literal(patches), device) / _seconds(
+            lambda: module(patches), device
+        )
 
 
 def _seconds_channels_last(model: Model, batch: torch.Tensor) -> float:

@@ -25,9 +25,9 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from benchmarks.test_encode_speed import vit_b_16  # noqa: E402  (the tests are no package)
 from support.feature_store import feature_store  # noqa: E402
 from support.tiny import tiny_model  # noqa: E402
+from support.vit_b_16 import vit_b_16  # noqa: E402  (the tests are no package)
 
 import mswin_viz as mv  # noqa: E402
 from mswin_viz.analysis.extraction.decoding import DecodingJob, decoded  # noqa: E402

@@ -25,11 +25,6 @@ from mswin_viz.model.weights.clip_towers import Tower
 STEPS = 50
 
 
-@pytest.fixture(scope="module")
-def embedded() -> mv.Model:
-    return mv.load_model(device="cpu")
-
-
 def in_turns(*calls: Callable[[], object], rounds: int = 3) -> list[float]:
     """Median seconds of each call, after a first one that is not counted."""
     taken = np.empty((rounds, len(calls)))
@@ -60,23 +55,6 @@ def clip_of(size: int, *, width: int, layers: int, dim: int) -> mv.Model:
     )
     addon = mv.CLIPMultiScaleFeatureExtractor(dim).eval().requires_grad_(False)
     return mv.Model(tower, addon, "untrained", torch.device("cpu"))
-
-
-def test_exact_shares_against_integrated_gradients_on_the_addon(benchmark) -> None:
-    """64 images, D = 512, N = 128; target: at least 50 times faster. The weights' float64 copy is made once."""
-    model = clip_of(32, width=64, layers=1, dim=512)
-    tokens, v = tokens_and_direction(64)
-    target, weights = mv.Target.direction(v), fusion_weights(model.addon)
-    exact, with_copy, captum = in_turns(
-        lambda: decompose_fusion(tokens, weights, v),
-        lambda: mv.decompose(tokens, model.addon, v),
-        lambda: mv.attribute(model, tokens, target, level="tokens", n_steps=STEPS),
-    )
-    print(
-        f"\nintegrated gradients / exact shares, 64 images: {captum / exact:.0f}x ({captum:.2f} s, {exact:.4f} s)"
-    )
-    print(f"the same with the weights copied each time: {captum / with_copy:.0f}x ({with_copy:.4f} s)")
-    benchmark.pedantic(decompose_fusion, (tokens, weights, v), rounds=3)
 
 
 class Pooling(torch.nn.Module):
@@ -148,33 +126,6 @@ def test_the_closed_form_against_the_frozen_map_of_the_module(benchmark, kind) -
         f"\n{kind}: frozen map / closed form, one image: {by_map / by_form:.1f}x ({1e3 * by_map:.1f} ms, {1e3 * by_form:.1f} ms)"
     )
     benchmark.pedantic(closed, rounds=3)
-
-
-def test_integrated_gradients_of_pixels_against_a_plain_loop_over_steps(benchmark, embedded) -> None:
-    """One image, embedded model, 50 steps; target: not slower."""
-    image = mv.samples()[0].images["RGB"]
-    target = mv.Target.image(embedded.encode(image).cls[0].numpy())
-    direction = target.directions(embedded, 1)
-    pixels, visual = embedded.preprocess(image), embedded.clip.visual
-    places, weights = np.polynomial.legendre.leggauss(STEPS)
-
-    def loop() -> torch.Tensor:
-        total = torch.zeros_like(pixels)
-        for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
-            x = (float(place) * pixels).requires_grad_()
-            state = visual.transformer(visual._embeds(x))
-            projected = visual.ln_post(state) @ visual.proj
-            feature = projected[:, 0] + embedded.addon(projected[:, 1:])
-            total += float(weight) * torch.autograd.grad((feature * direction).sum(), x)[0]
-        return total * pixels
-
-    ours, plain = in_turns(
-        lambda: mv.attribute(embedded, image, mv.Target.direction(direction[0].numpy()), n_steps=STEPS), loop
-    )
-    print(
-        f"\npixel-level integrated gradients / plain loop: {ours / plain:.2f}x ({ours:.2f} s, {plain:.2f} s)"
-    )
-    benchmark.pedantic(loop, rounds=1)
 
 
 MEMORY = """

@@ -93,15 +93,18 @@
   function latency(css) {
     const small = new OffscreenCanvas(32, 64).getContext("2d", { willReadFrequently: true }); // looking must be cheap
     const look = () => {
+      const seen = document.querySelector(css); // may be built anew, and for a moment not be there, or be blank
+      if (!seen) return null;
       small.clearRect(0, 0, 32, 64);
-      small.drawImage(document.querySelector(css), 0, 0, 32, 64); // rows may be built anew
-      return String(small.getImageData(0, 0, 32, 64).data);
+      small.drawImage(seen, 0, 0, 32, 64);
+      const values = small.getImageData(0, 0, 32, 64).data;
+      return values.some((value) => value) ? String(values) : null;
     };
     const before = look();
     window.mswinLatency = new Promise((done) => {
       const begin = (event) => {
         for (const type of ["keydown", "pointerdown", "change"]) window.removeEventListener(type, begin, true);
-        const frame = () => (look() === before ? requestAnimationFrame(frame) : done(performance.now() - event.timeStamp));
+        const frame = () => ([before, null].includes(look()) ? requestAnimationFrame(frame) : done(performance.now() - event.timeStamp));
         requestAnimationFrame(frame);
       };
       for (const type of ["keydown", "pointerdown", "change"]) window.addEventListener(type, begin, true);

@@ -171,7 +171,7 @@ def retrieval(
     """
     request = options_of(RetrievalRequest, options, function="retrieval")
     rows, who = (
-        real_numbers(features, "features"),
+        real_numbers(features, "features", copy=False),
         matching(pids, camids, rule=request.rule, scenes=request.scenes),
     )
     if rows.ndim != 2 or len(rows) != len(who):
