@@ -75,17 +75,23 @@ def page(rows: list[dict]) -> str:
     on = last["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in on["versions"].items())
     words = f"Measured on {on['processor']}, {on['cores']} cores, {on['system']}, Python {on['python']}, load {on['load before']} before it; {versions}"
-    return HEAD.format(machine=words, date=last["measured"]) + "".join(map(_line, rows))
+    return HEAD.format(machine=words, date=last["measured"]) + "".join(
+        _line(row, begins=at == 0 or rows[at - 1]["work"] != row["work"]) for at, row in enumerate(rows)
+    )
 
 
-def _line(row: dict) -> str:
-    cells = (
-        row["work"],
-        row["peer"],
-        _spread(row["ratio"]),
+def _line(row: dict, *, begins: bool) -> str:
+    """What the rows of one piece of work have in common stands in the first of them."""
+    ours = (
         f"{row['ours']}: {_seconds(row['our_seconds'])}",
         row["floor"],
         _spread(row["over_floor"]) if row["over_floor"] else "",
+    )
+    cells = (
+        row["work"] if begins else "",
+        row["peer"],
+        _spread(row["ratio"]),
+        *(ours if begins else ("", "", "")),
     )
     return f"| {' | '.join(cells)} |\n"
 
