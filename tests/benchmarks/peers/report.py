@@ -28,6 +28,7 @@ PACKAGES = (
     ),
     *("jupyterlab", "ipywidgets", "matplotlib", "ipympl", "plotly", "Cython"),
 )
+ORDER = ("imports", "module", "tower", "shares", "pixels", "map", "retrieval", "maps", "browser")
 HEAD = """# This package beside others, same work, same run
 
 `make benchmarks` (`python tests/benchmarks/peers [group ...]`) writes this page and [peers.json](peers.json). {machine}. {date}.
@@ -65,6 +66,7 @@ def write(rows: Sequence[Row], measured_on: dict[str, object], folder: Path) -> 
     today = {"measured": f"{datetime.now(UTC):%Y-%m-%d}", "commit": _commit(), "machine": measured_on}
     found = [{**asdict(row), **today} for row in rows]
     every = [row for row in kept if row["group"] not in groups] + found
+    every.sort(key=lambda row: ORDER.index(row["group"]))
     data.write_text(json.dumps({"rows": every}, indent=1) + "\n", encoding="utf-8")
     (folder / "peers.md").write_text(page(every), encoding="utf-8")
 
