@@ -7,7 +7,10 @@ PROCESSES ?= 2
 # In a container one is often root, and Jupyter wants that said.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test check quick smoke torture lint types format hooks notebooks benchmarks clean
+# make test LANE=browser runs one lane: unit, node, browser, notebooks or wheel.
+LANE ?=
+
+.PHONY: help lab test check quick smoke torture wheel lint types format hooks notebooks benchmarks clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,8 +20,8 @@ lab: $(INSTALLED)  ## open JupyterLab on the scale explorer
 
 # Two processes with a core each; files stay whole, since some share a browser or a trained model. Their order is that of
 # tests/support/longest.py, not by the number of tests.
-test: $(INSTALLED)  ## unit, browser and node tests, and every notebook
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
+test: $(INSTALLED)  ## unit, browser and node tests, every notebook, the wheel; LANE=browser: one kind alone
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(if $(LANE),--lane $(LANE))
 
 check: $(INSTALLED)  ## before each commit, about a minute: style, types, and the quick tests
 	$(MAKE) --no-print-directory -j2 --output-sync=target lint types quick
@@ -31,6 +34,9 @@ smoke: $(INSTALLED)  ## the recipe of the embedded model learns something in a m
 
 torture: $(INSTALLED)  ## programs are killed at many moments, and share folders: nothing is lost, nothing is wrong
 	$(BIN)/python -m pytest -m torture
+
+wheel: $(INSTALLED)  ## builds the wheel, installs it in a new environment, and uses it from an empty folder
+	$(BIN)/python -m pytest tests/test_wheel.py
 
 lint: $(INSTALLED)  ## style, spelling, structure, stored notebooks
 	$(BIN)/ruff check .
