@@ -52,7 +52,7 @@ print(", ".join(f"{name} {m.version(name)}" for name in sys.argv[1:]))"""
 
 def main() -> int:
     options = parsed(sys.argv[1:])
-    folder = ROOT / "build" / "versions"
+    folder = ROOT / "build" / f"versions-{options.which}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     lent = None if options.own_torch else packages_of(Path(sys.prefix))
@@ -87,8 +87,9 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("only", nargs="*", help='bounds of single packages, such as "pandas<3"')
     parser.add_argument("--python", default=sys.executable, help="the interpreter of the new environment")
     parser.add_argument("--own-torch", action="store_true", help="install torch too, instead of linking it")
-    parser.add_argument("--keep", action="store_true", help="leave the environment in build/versions/venv")
+    parser.add_argument("--keep", action="store_true", help="leave the environment, build/versions-.../venv")
     options = parser.parse_args(arguments[:end])
+    options.only = [bound for bound in options.only if bound]
     options.pytest = arguments[end + 1 :]
     return options
 
