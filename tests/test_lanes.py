@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -82,3 +83,49 @@ def test_one_lane_alone_is_run(tmp_path: Path) -> None:
 )
 def test_the_lane_of_a_test_follows_from_its_file_and_marks(nodeid: str, marks: set[str], lane: str) -> None:
     assert lane_of(nodeid, marks) == lane
+
+
+# ---- .ci/run --------------------------------------------------------------------------------------
+
+MAKE = """#!/bin/sh
+case "$1" in
+  lint) echo "a line is too long"; exit {lint};;
+  smoke) printf 'smoke\\t1\\t0\\t0\\t60\\n' >> "$LANES_FILE";;
+  test) printf 'unit\\t7\\t0\\t2\\t9\\nbrowser\\t3\\t{failed}\\t0\\t9\\n' >> "$LANES_FILE"; exit {failed};;
+esac
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a script for bash")
+@pytest.mark.parametrize(("lint", "failed"), [(0, 0), (1, 0), (0, 1), (2, 1)])
+def test_ci_runs_every_lane_whatever_the_others_say(tmp_path: Path, lint: int, failed: int) -> None:
+    programs = tmp_path / "bin"
+    for folder in (programs, tmp_path / ".ci"):
+        folder.mkdir()
+    shutil.copy(TESTS.parent / ".ci" / "run", tmp_path / ".ci")
+    for name in ("node", "npm", "chromium"):
+        (programs / name).write_text("#!/bin/sh\n")
+    (programs / "make").write_text(MAKE.format(lint=lint, failed=failed))
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    done = subprocess.run(
+        ["bash", ".ci/run"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.returncode == int(bool(lint or failed))
+    headings = [line.strip("= ") for line in done.stdout.splitlines() if line.startswith("=====")]
+    assert headings == ["install", "lint-and-types", "smoke", "tests", "all lanes"]
+    lines = done.stdout.partition("all lanes")[2].splitlines()
+    results = {line.split()[0]: line.split()[1] for line in lines if line.endswith(" s")}
+    assert results == {
+        "lint-and-types": "FAILED" if lint else "passed",
+        "smoke": "passed",
+        "tests": "FAILED" if failed else "passed",
+    }
+    assert lines[-1] == f"11 passed, {failed} failed, 2 skipped"
+    assert "a line is too long" in done.stdout
