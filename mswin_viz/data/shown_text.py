@@ -24,6 +24,11 @@ def shown_text(value: object, *, keep: str = "") -> str:
     return "".join(_shown(character) if character not in keep else character for character in text)
 
 
+def is_encodable(text: str) -> bool:
+    """Whether UTF-8 can hold a text, and so files and the browser: not where it has one half of a surrogate pair."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def short_text(value: object, most: int, *, keep: str = "") -> str:
     """:func:`shown_text` in at most ``most`` characters; the middle of a longer text is left out."""
     text = shown_text(value, keep=keep)

@@ -648,6 +648,11 @@ def test_any_series_of_texts_is_a_list_of_prompts(model, prompts):
     assert torch.equal(model.encode_text(prompts), expected)
 
 
+def test_a_prompt_that_utf_8_cannot_hold_is_refused(model):
+    with pytest.raises(PromptError, match=r"text that UTF-8 can hold: got 'a \\\\udce9'; write for example"):
+        model.encode_text("a \udce9")
+
+
 @pytest.mark.parametrize("prompt", [5, None, ["a bus"], b"a bus"])
 def test_unknown_words_are_those_of_a_text(model, prompt):
     with pytest.raises(PromptError, match="a prompt must be a text"):

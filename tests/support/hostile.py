@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,21 +34,30 @@ WORDS = (
     f"\\({HIT}\\) \\[x\\]",
 )
 """As prompts, captions, and names of weights."""
+BROKEN = (
+    "two\nlines\r\tand a tab",
+    "bell\x07 escape\x1b[31m delete\x7f next\x85",
+    "no text \udce9 \udcff",
+    "turned \u202egnp.exe\u202c \u2066round\u2069",
+    "line\u2028separator paragraph\u2029",
+    "n" * 240,
+)
+"""What breaks lines, files and the order of letters, or is very long; as file names, too."""
 
 
-def hostile_samples(folder: Path) -> list[Sample]:
+def hostile_samples(folder: Path, names: Sequence[str] = NAMES) -> list[Sample]:
     """A sample for each name, in RGB and NI, in a folder whose path holds a closing tag; half of unknown identity."""
     folder = folder / "set<" / f"style><script>{HIT}<" / "script>"
     folder.mkdir(parents=True, exist_ok=True)
     found = []
-    for at, (name, picture) in enumerate(zip(NAMES, pictures(len(NAMES)), strict=True)):
+    for at, (name, picture) in enumerate(zip(names, pictures(len(names)), strict=True)):
         files = {}
         for turn, kind in enumerate(("RGB", "NI")):
             (folder / kind).mkdir(exist_ok=True)
             files[kind] = folder / kind / f"{name}.png"
             Image.fromarray(np.roll(picture, turn, axis=2)).save(files[kind], format="PNG")
-        known = at < len(NAMES) // 2
-        caption = WORDS[-1 - at % len(WORDS)]
+        known = at < len(names) // 2
+        caption = WORDS[-1 - at % len(WORDS)] if names is NAMES else f"{name}\0 of a caption"
         found.append(Sample(at % 2 if known else -1, at if known else -1, files, caption=caption))
     return found
 

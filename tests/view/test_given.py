@@ -64,6 +64,23 @@ def test_a_prompt_that_is_no_text_is_refused(view, samples, prompt) -> None:
         view(MODEL, samples, prompt=prompt)
 
 
+@pytest.mark.parametrize("view", [mv.AttributionExplorer, mv.ScaleExplorer], ids=lambda view: view.__name__)
+def test_a_prompt_that_utf_8_cannot_hold_is_refused(view, samples) -> None:
+    with pytest.raises(
+        OptionError, match=r"a text that UTF-8 can hold: got 'caf\\\\udce9'; write its words anew"
+    ):
+        view(MODEL, samples, prompt="caf\udce9")
+
+
+def test_a_prompt_that_utf_8_cannot_hold_is_said_and_the_page_can_be_saved(samples) -> None:
+    view = mv.ScaleExplorer(MODEL, samples, prompt="a person")
+    view.controls.prompt.value = "caf\udce9"
+    assert "a prompt must be a text that UTF-8 can hold" in view._html["message"].value
+    assert json.loads(r'"caf\udce9"') == "caf\udce9"
+    assert r"caf\udce9" in view.page(images=1).encode().decode()
+    view.close()
+
+
 @pytest.mark.parametrize("height", [0, -5, 1.5, "800", True, None])
 def test_a_height_that_is_none_is_refused_before_the_page_is_made(samples, height, monkeypatch) -> None:
     monkeypatch.setattr(mv.RetrievalView, "page", lambda _view, **_options: pytest.fail("was computed"))

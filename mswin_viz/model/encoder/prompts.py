@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import open_clip
 
+from mswin_viz.data.shown_text import is_encodable, short_text
 from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import PromptError
 
@@ -66,6 +67,8 @@ def _listed(prompts: object) -> list:
 def _check_text(prompt: object) -> None:
     if not isinstance(prompt, str):
         raise _refusal(f"a prompt must be a text: got {value_words(prompt)}")
+    if not is_encodable(prompt):
+        raise _refusal(f"a prompt must be a text that UTF-8 can hold: got {short_text(prompt, 60)!r}")
 
 
 def _refusal(words: str) -> PromptError:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mswin_viz.data.shown_text import is_encodable
 from mswin_viz.errors import OptionError
 from mswin_viz.view.widgets.markup import Markup, reworded
 
 _SHORT = 40  # characters of JSON that are written where they are
+_HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair, which UTF-8 cannot hold
 _MODEL = "IPY_MODEL_"
 
 
@@ -95,4 +98,5 @@ class PageValues:
 
 def json_text(value: Any) -> str:
     """JSON as JavaScript writes it, so that equal values are equal texts on both sides."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text if is_encodable(text) else _HALF.sub(lambda half: f"\\u{ord(half[0]):04x}", text)

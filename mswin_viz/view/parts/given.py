@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mswin_viz.data.shown_text import is_encodable, short_text
 from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
@@ -25,8 +26,12 @@ def given_model(model: object) -> Model:
 
 def given_prompt(prompt: object) -> str:
     """The text of a prompt; an `OptionError` for anything else."""
-    if isinstance(prompt, str):
+    if isinstance(prompt, str) and is_encodable(prompt):
         return prompt
+    if isinstance(prompt, str):
+        raise OptionError(
+            f"prompt must be a text that UTF-8 can hold: got {short_text(prompt, 60)!r}; write its words anew"
+        )
     raise OptionError(
         f"prompt must be a text: got {value_words(prompt)}; give a sentence such as 'a person wearing a red top'. A "
         "ScaleExplorer takes several, one a line"
