@@ -453,15 +453,27 @@ def test_a_view_is_closed_from_its_own_worker(given) -> None:
     assert set(_instances) == widgets
 
 
-def test_two_threads_may_close_a_view_at_once(samples) -> None:
-    widgets = set(_instances)
+def test_two_threads_may_close_a_view_at_once(samples, monkeypatch) -> None:
+    """ipywidgets' own close() fails where another thread is in it with the same widget."""
+    widgets, closed = set(_instances), Widget.close
+    inside, met = [], []
+
+    def watched(widget: Widget) -> None:
+        met.extend(other for other in inside if other is widget)
+        inside.append(widget)
+        time.sleep(0.0005)
+        closed(widget)
+        inside.remove(widget)
+
     explorer = scales(samples)
+    monkeypatch.setattr(Widget, "close", watched)
     threads = [threading.Thread(target=explorer.close) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert set(_instances) == widgets
+    assert met == []
 
 
 def test_five_explorers_that_encode_in_the_background_are_quiet_at_once_when_closed(

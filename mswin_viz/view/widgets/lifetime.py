@@ -16,6 +16,7 @@ from mswin_viz.errors import ClosedError
 
 _LOG = logging.getLogger(__name__)
 _MAKING = threading.RLock()
+_CLOSING = threading.RLock()  # ipywidgets' own close() fails where two threads close one widget
 _PATIENCE = 30.0  # seconds that a thread gets to come to its next look
 _AT_WORK = weakref.WeakKeyDictionary[threading.Thread, weakref.ref[widgets.Widget]]()
 
@@ -41,8 +42,9 @@ def close_view(view: widgets.Widget) -> None:
     if is_closed(view):
         return
     _release(view)
-    for part in parts_of(view):
-        widgets.Widget.close(part)
+    with _CLOSING:
+        for part in parts_of(view):
+            widgets.Widget.close(part)
 
 
 class ClosedWhole(widgets.Widget):
