@@ -3,11 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PROCESSES ?= 2
+PROCESSES ?= 3
 # In a container one is often root, and Jupyter wants that said.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: help lab test check quick smoke torture coverage lint types format hooks notebooks benchmarks timings clean
+# make test LANE=browser runs one lane: unit, node, browser, notebooks or wheel.
+LANE ?=
+
+.PHONY: help lab test check quick smoke torture coverage wheel lowest newest lint types format hooks notebooks benchmarks timings clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,10 +18,10 @@ help:  ## this list
 lab: $(INSTALLED)  ## open JupyterLab on the scale explorer
 	$(BIN)/jupyter lab notebooks/explore_scales.ipynb $(AS_ROOT) $(LAB_FLAGS)
 
-# Two processes with a core each; files stay whole, since some share a browser or a trained model. Their order is that of
+# Three processes on two cores: a browser test waits half of its time. Files stay whole, since some share a browser or a trained model. Their order is that of
 # tests/support/longest.py, not by the number of tests.
-test: $(INSTALLED)  ## unit, browser and node tests, and every notebook
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder
+test: $(INSTALLED)  ## unit, browser and node tests, every notebook, the wheel; LANE=browser: one kind alone
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(if $(LANE),--lane $(LANE))
 
 check: $(INSTALLED)  ## before each commit, about a minute: style, types, and the quick tests
 	$(MAKE) --no-print-directory -j2 --output-sync=target lint types quick
@@ -35,6 +38,17 @@ torture: $(INSTALLED)  ## programs are killed at many moments, and share folders
 coverage: $(INSTALLED)  ## which lines of the package the tests run, without browser and notebooks: build/coverage
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m "not smoke and not torture and not browser" --numprocesses $(PROCESSES) --dist loadfile \
 		--no-loadscope-reorder --cov --cov-report=term-missing:skip-covered --cov-report=html:build/coverage
+
+wheel: $(INSTALLED)  ## builds the wheel, installs it in a new environment, and uses it from an empty folder
+	$(BIN)/python -m pytest tests/test_wheel.py
+
+lowest: $(INSTALLED)  ## the quick tests with the lowest versions of all dependencies but torch, in a new environment
+	$(BIN)/python -m pip install --quiet 'uv>=0.8,<1'
+	$(BIN)/python tests/versions.py lowest
+
+newest: $(INSTALLED)  ## the quick tests with the newest versions but torch's, pre-releases too, in a new environment
+	$(BIN)/python -m pip install --quiet 'uv>=0.8,<1'
+	$(BIN)/python tests/versions.py newest
 
 lint: $(INSTALLED)  ## style, spelling, structure, stored notebooks
 	$(BIN)/ruff check .

@@ -12,6 +12,8 @@ from support import shapes
 from support.longest import LONGEST
 from support.quick import QUICK
 
+pytest_plugins = ["support.lanes", "support.browser_failures"]
+
 if "--benchmark-only" not in sys.argv:  # what is timed is the package as users have it
     shapes.install()
 

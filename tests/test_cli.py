@@ -71,6 +71,16 @@ def test_doctor_says_what_is_installed_and_which_weights_are_here() -> None:
     assert all(word in done.stdout for word in ("mswin-viz", "torch", "cpu", "embedded", "with its add-on"))
 
 
+def test_doctor_says_words_in_brackets_as_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "mswin_viz.model.environment.optional_packages",
+        lambda: {"lancedb": "pip install 'mswin-viz[export]'", "[red]": "1"},
+    )
+    said = CliRunner().invoke(cli.app, ["doctor"]).stdout
+    assert "'mswin-viz[export]'" in said
+    assert "[red]" in said
+
+
 def test_doctor_opens_every_image_and_fails_on_a_broken_one(tmp_path: Path) -> None:
     root = write_samples(tmp_path, identities=2, cameras=2, shots=1, seed=5)
     sound = CliRunner().invoke(cli.app, ["doctor", "--data", str(root)])

@@ -39,6 +39,7 @@ DOWNLOADS = "# downloads once"
 COMMAND = typer.main.get_command(cli.app)
 SCRIPTS = [*sorted((ROOT / "docs").glob("*.py")), *sorted((ROOT / "tests/benchmarks").glob("*.py"))]
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+SETTINGS = set(re.findall(r"^(\w+) \?=", (ROOT / "Makefile").read_text(), re.MULTILINE))
 ELSEWHERE = {"pip", "cd", "bash"}
 """Commands that are not ours to check."""
 
@@ -168,7 +169,9 @@ def test_command_lines_are_ones_the_command_takes(where: str, line: str) -> None
     if program == "mswin-viz":
         parsed(arguments)
     elif program == "make":
-        assert set(arguments) <= TARGETS
+        settings = {word.partition("=")[0] for word in arguments if "=" in word}
+        assert {word for word in arguments if "=" not in word} <= TARGETS
+        assert settings <= SETTINGS
     elif program == "python":
         files = [word.split("::")[0] for word in arguments if word.endswith(".py")]
         assert files == [word for word in files if (ROOT / word).is_file()]

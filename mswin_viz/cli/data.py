@@ -205,10 +205,13 @@ def _print_store(about: dict[str, Any]) -> None:
 
 def _two_columns(title: str, rows: dict[str, str]) -> object:
     from rich.table import Table
+    from rich.text import Text  # as it stands: "[export]" is no markup
 
-    table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
+    table = Table(title=Text(title), title_justify="left", title_style="bold", show_header=False)
     table.add_column(style="cyan")
     table.add_column(overflow="fold")
     for name, words in rows.items():
-        table.add_row(name, words, style="red" if "MISSING" in words or "DAMAGED" in words else "")
+        table.add_row(
+            Text(name), Text(words), style="red" if "MISSING" in words or "DAMAGED" in words else ""
+        )
     return table

@@ -53,6 +53,9 @@ def png_of_16_bit_channels(values: np.ndarray) -> bytes:
 
 def saved(folder: Path, values: np.ndarray, ending: str, **options: object) -> Path:
     path = folder / f"thermal.{ending}"
+    if ending == "pgm":  # which Pillow 10 writes from 32-bit counts alone
+        path.write_bytes(pnm(values, 65535))
+        return path
     Image.fromarray(values).save(path, **options)
     return path
 

@@ -15,14 +15,24 @@ import base64
 import io
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import BrowserType, ConsoleMessage, Locator, Page, Playwright, Route, sync_playwright
+from playwright.sync_api import (
+    BrowserType,
+    ConsoleMessage,
+    Error,
+    Locator,
+    Page,
+    Playwright,
+    Route,
+    sync_playwright,
+)
 
 from support.lab_server import LabServer
 
@@ -57,6 +67,9 @@ class NoChromiumError(RuntimeError):
 class Lab:
     """One JupyterLab over ``root`` and one browser page in it."""
 
+    running: ClassVar[list[Lab]] = []
+    """Those with an open page; a test that fails leaves pictures of them (``browser_failures.py``)."""
+
     def __init__(
         self,
         root: Path,
@@ -72,6 +85,8 @@ class Lab:
         self.server, self.app = LabServer(self.root, timeout=timeout, app=app), app
         self.playwright: Playwright | None = None
         self.page: Page = None  # type: ignore[assignment]
+        self.said: deque[str] = deque(maxlen=500)
+        """The last messages of the page's console, of every kind."""
         self._console: list[str] = []
         self._refused: list[str] = []
 
@@ -107,10 +122,13 @@ class Lab:
         context.route(lambda url: not url.startswith((self.server.url, "data:", "blob:")), self._refuse)
         self.page = context.new_page()
         self.page.on("console", self._note)
-        self.page.on("pageerror", lambda error: self._console.append(f"page: {error}"))
+        self.page.on("pageerror", self._note_error)
+        Lab.running.append(self)
 
     def stop(self) -> None:
         """Close the browser and end the server with all its kernels, whatever state they are in."""
+        if self in Lab.running:
+            Lab.running.remove(self)
         try:
             if self._beside is not None and self.page is not None:
                 browser = self.page.context.browser
@@ -127,7 +145,12 @@ class Lab:
         self._refused.append(route.request.url)
         route.abort()
 
+    def _note_error(self, error: Error) -> None:
+        self.said.append(f"page error: {error}")
+        self._console.append(f"page: {error}")
+
     def _note(self, message: ConsoleMessage) -> None:
+        self.said.append(f"{message.type}: {message.text}")
         if message.type == "error":
             self._console.append(f"console: {message.text}")
 

@@ -20,11 +20,13 @@ from typing import Any
 
 import psutil
 
+TRACKER = "notebook-extension/tracker"
 SETTINGS: dict[str, dict[str, Any]] = {
-    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-    "docmanager-extension/plugin": {"autosave": False},
-    "notebook-extension/tracker": {"windowingMode": "none", "kernelShutdown": True},
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},  # no network
+    "docmanager-extension/plugin": {"autosave": False},  # no dialog about a file that a test wrote anew
+    TRACKER: {"kernelShutdown": True},  # a closed notebook's kernel would go on to the end of the run
 }
+"""What differs from JupyterLab's defaults; how much of a notebook is in the page (``windowingMode``) does not."""
 FOLDERS = {
     "JUPYTER_CONFIG_DIR": "config",
     "JUPYTER_DATA_DIR": "data",
@@ -62,6 +64,12 @@ class LabServer:
             except OSError:
                 time.sleep(0.1)
         raise TimeoutError(f"JupyterLab did not answer within {self.timeout} s:\n{self.log()[-3000:]}")
+
+    def set(self, plugin: str, settings: dict[str, Any]) -> None:
+        """The settings of a plug-in that differ from its defaults, for every page that is loaded from now on."""
+        file = self.home / "settings" / "@jupyterlab" / f"{plugin}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(settings))
 
     def log(self) -> str:
         return (self.home / "server.log").read_text(errors="replace")
@@ -121,9 +129,7 @@ class LabServer:
             (self.home / folder).mkdir(exist_ok=True)
             kept[variable] = str(self.home / folder)
         for plugin, settings in SETTINGS.items():
-            file = self.home / "settings" / "@jupyterlab" / f"{plugin}.jupyterlab-settings"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(settings))
+            self.set(plugin, settings)
         kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
         return {**kept, "JUPYTER_TOKEN": self.token}
 

@@ -16,7 +16,18 @@ import pytest
 from ipywidgets import Widget
 from ipywidgets.widgets.widget import _instances
 from PIL import Image
-from support.tiny import pictures, tiny_model
+from support.tiny import pictures
+from support.used_views import (
+    MODEL,
+    USED_VIEWS,
+    attributions,
+    board,
+    curve,
+    embeddings,
+    neighbours,
+    rankings,
+    scales,
+)
 
 import mswin_viz as mv
 from mswin_viz.analysis.embeddings.batch import embed
@@ -24,11 +35,8 @@ from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import ClosedError
 from mswin_viz.model.encoder.token_cache import TokenCache
-from mswin_viz.model.training.run import TrainingStep
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.lifetime import is_closed, parts_of
-
-MODEL = tiny_model()
 
 
 @pytest.fixture(scope="module")
@@ -52,50 +60,6 @@ def view(table: mv.EmbeddingTable) -> mv.EmbeddingView:
     return mv.embedding_view(table)
 
 
-def scales(samples, **_) -> mv.ScaleExplorer:
-    explorer = mv.ScaleExplorer(MODEL, samples, prompt="a person")
-    explorer._background.on_strip({"kind": "shown"}, explorer._samples)
-    return explorer
-
-
-def attributions(samples, **_) -> mv.AttributionExplorer:
-    explorer = mv.AttributionExplorer(MODEL, samples, prompt="a person")
-    explorer.controls.methods.value = ("gradient_x_input",)
-    explorer.controls.n_steps.value = 4
-    explorer.start()
-    return explorer
-
-
-def embeddings(samples, table, view) -> mv.EmbeddingExplorer:
-    explorer = mv.EmbeddingExplorer(MODEL, samples, table=table, view=view)
-    explorer._show(view)  # new maps in the place of the first
-    explorer.open_row(0)
-    explorer.strip.clicked = int(explorer.strip.results["plain"].rows[0])
-    return explorer
-
-
-def rankings(samples, table, **_) -> mv.RetrievalView:
-    view = mv.RetrievalView(MODEL, samples, table=table, k=3)
-    view.strip.clicked = int(view.strip.results["plain"].rows[0])
-    view.start()
-    return view
-
-
-def neighbours(table, **_) -> mv.NeighbourStrip:
-    return mv.NeighbourStrip(table, row=1)
-
-
-def curve(**_) -> mv.TrainingCurve:
-    curve = mv.TrainingCurve(plain=40.0)
-    curve(TrainingStep(step=1, steps=2, loss=1.5, score=0.5))
-    return curve
-
-
-def board(**_) -> HeatmapBoard:
-    return HeatmapBoard((6, 2))
-
-
-VIEWS = [scales, attributions, embeddings, rankings, neighbours, curve, board]
 Make = Callable[..., Widget]
 
 
@@ -104,7 +68,7 @@ def given(samples, table, view) -> dict:
     return {"samples": samples, "table": table, "view": view}
 
 
-@pytest.mark.parametrize("make", VIEWS)
+@pytest.mark.parametrize("make", USED_VIEWS)
 def test_a_closed_view_leaves_no_widget_and_no_thread_and_is_freed(make: Make, given: dict) -> None:
     gc.collect()
     widgets, threads = set(_instances), set(threading.enumerate())
@@ -119,7 +83,7 @@ def test_a_closed_view_leaves_no_widget_and_no_thread_and_is_freed(make: Make, g
     assert [ref() for ref in gone if ref() is not None] == []
 
 
-@pytest.mark.parametrize("make", VIEWS)
+@pytest.mark.parametrize("make", USED_VIEWS)
 def test_closing_twice_is_closing_once(make: Make, given: dict) -> None:
     view = make(**given)
     view.close()

@@ -55,7 +55,10 @@ class Tree:
 @cache
 def image_suffixes() -> frozenset[str]:
     """Endings, in lower case with their dot, of the picture formats that the installed Pillow can open."""
-    lacking = {name for name, library in _LIBRARIES.items() if not features.check(library)}
+    known = {*features.modules, *features.codecs, *features.features}  # Pillow before 11.3 knows no AVIF
+    lacking = {
+        name for name, library in _LIBRARIES.items() if library not in known or not features.check(library)
+    }
     kinds = {*picture_formats(), "MPO"} - lacking  # what opens JPEG opens MPO
     return frozenset(ending for ending, kind in Image.registered_extensions().items() if kind in kinds)
 

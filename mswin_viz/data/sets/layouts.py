@@ -14,7 +14,6 @@ from mswin_viz.data.sets.report import DataReport, PublishedCount
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.typed_paths import existing_path
 from mswin_viz.data.store.store_record import is_store
-from mswin_viz.data.store.stored_images import StoredImages, store_parts
 from mswin_viz.data.synthetic.shipped_samples import shipped_samples
 from mswin_viz.errors import DataError, OptionError
 
@@ -83,6 +82,8 @@ def scan(root: str | Path | None = None, layout: str = "auto", split: str | None
 
 def _stored(folder: Path) -> DataReport:
     """The samples of a store, and its images that failed."""
+    from mswin_viz.data.store.stored_images import StoredImages, store_parts  # Arrow is slow to load
+
     store = StoredImages(**store_parts(folder))
     if store.root is not None and not store.root.is_dir():
         raise DataError(

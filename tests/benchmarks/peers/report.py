@@ -28,6 +28,7 @@ PACKAGES = (
     ),
     *("jupyterlab", "ipywidgets", "matplotlib", "ipympl", "plotly", "Cython"),
 )
+ORDER = ("imports", "module", "tower", "shares", "pixels", "map", "retrieval", "maps", "browser")
 HEAD = """# This package beside others, same work, same run
 
 `make benchmarks` (`python tests/benchmarks/peers [group ...]`) writes this page and [peers.json](peers.json). {machine}. {date}.
@@ -65,6 +66,7 @@ def write(rows: Sequence[Row], measured_on: dict[str, object], folder: Path) -> 
     today = {"measured": f"{datetime.now(UTC):%Y-%m-%d}", "commit": _commit(), "machine": measured_on}
     found = [{**asdict(row), **today} for row in rows]
     every = [row for row in kept if row["group"] not in groups] + found
+    every.sort(key=lambda row: ORDER.index(row["group"]))
     data.write_text(json.dumps({"rows": every}, indent=1) + "\n", encoding="utf-8")
     (folder / "peers.md").write_text(page(every), encoding="utf-8")
 
@@ -75,17 +77,23 @@ def page(rows: list[dict]) -> str:
     on = last["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in on["versions"].items())
     words = f"Measured on {on['processor']}, {on['cores']} cores, {on['system']}, Python {on['python']}, load {on['load before']} before it; {versions}"
-    return HEAD.format(machine=words, date=last["measured"]) + "".join(map(_line, rows))
+    return HEAD.format(machine=words, date=last["measured"]) + "".join(
+        _line(row, begins=at == 0 or rows[at - 1]["work"] != row["work"]) for at, row in enumerate(rows)
+    )
 
 
-def _line(row: dict) -> str:
-    cells = (
-        row["work"],
-        row["peer"],
-        _spread(row["ratio"]),
+def _line(row: dict, *, begins: bool) -> str:
+    """What the rows of one piece of work have in common stands in the first of them."""
+    ours = (
         f"{row['ours']}: {_seconds(row['our_seconds'])}",
         row["floor"],
         _spread(row["over_floor"]) if row["over_floor"] else "",
+    )
+    cells = (
+        row["work"] if begins else "",
+        row["peer"],
+        _spread(row["ratio"]),
+        *(ours if begins else ("", "", "")),
     )
     return f"| {' | '.join(cells)} |\n"
 

@@ -1,0 +1,139 @@
+"""The package as it is installed: the wheel in an environment of its own, used from an empty folder.
+
+What the package needs is seen through the environment of the tests (a line in a .pth file); this repository is not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.wheel
+
+ROOT = Path(__file__).resolve().parents[1]
+CHECK = ROOT / "tests" / "support" / "wheel_check.py"
+
+
+def build(source: Path, to: Path, *kinds: str) -> None:
+    kinds = tuple(word for kind in kinds for word in ("--target", kind))
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-d", str(to), *kinds], cwd=source, check=True
+    )
+
+
+def contents(wheel: Path) -> dict[str, int]:
+    """Name of each file in a wheel -> its checksum."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {entry.filename: entry.CRC for entry in archive.infolist()}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, with the archive of the sources beside it."""
+    folder = tmp_path_factory.mktemp("dist")
+    build(ROOT, folder, "sdist", "wheel")
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new environment with the wheel in it."""
+    home = tmp_path_factory.mktemp("environment") / "venv"
+    venv.create(home, with_pip=False)
+    (packages,) = {
+        Path(sysconfig.get_path(kind, vars={"base": str(home), "platbase": str(home)}))
+        for kind in ("purelib", "platlib")
+    }
+    borrowed = {sysconfig.get_path(kind) for kind in ("purelib", "platlib")}
+    (packages / "borrowed.pth").write_text("\n".join(sorted(borrowed)) + "\n")
+    pip = [sys.executable, "-m", "pip", "--python", str(program(home, "python"))]
+    subprocess.run([*pip, "install", "--quiet", "--no-deps", "--no-index", str(built)], check=True)
+    return home
+
+
+def program(home: Path, name: str) -> Path:
+    return home / ("Scripts" if os.name == "nt" else "bin") / name
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder to work in, with no trace of this repository in the environment."""
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.setenv("JUPYTER_PATH", str(Path(sys.prefix) / "share" / "jupyter"))  # ipywidgets' own part
+    monkeypatch.setenv(
+        "PATH", str(Path(sys.executable).parent), prepend=os.pathsep
+    )  # and JupyterLab's program
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def said(*command: str | Path) -> str:
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_wheel_of_the_source_archive_is_that_of_the_repository(
+    built: Path, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    (archive,) = built.parent.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        opened.extractall(tmp_path, filter="data")
+    (source,) = tmp_path.iterdir()
+    build(source, tmp_path / "dist", "wheel")
+    (again,) = (tmp_path / "dist").glob("*.whl")
+    assert contents(again) == contents(built)
+    size = f"{built.stat().st_size / 1e6:.1f} MB, {len(contents(built))} files"
+    record_property(
+        "lane note", f"{built.name}: {size}; {archive.name}: {archive.stat().st_size / 1e6:.1f} MB"
+    )
+
+
+def test_the_wheel_holds_the_package_alone_and_whatever_stands_in_its_folder(built: Path) -> None:
+    tracked = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "mswin_viz").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".lock"
+    }
+    assert {name for name in contents(built) if ".dist-info/" not in name} == tracked
+
+
+def test_every_explorer_works_from_the_wheel_in_an_empty_folder(installed: Path, empty: Path) -> None:
+    python = program(installed, "python")
+    found = json.loads(
+        said(python, "-W", "error::DeprecationWarning:mswin_viz", "-c", CHECK.read_text()).splitlines()[-1]
+    )
+    assert all(Path(file).is_relative_to(installed) for file in [found["package"], *found["modules"]])
+    assert [
+        path for path in found["path"] if Path(path) == ROOT or Path(path).is_relative_to(ROOT / "mswin_viz")
+    ] == []
+    assert found["version"] == found["installed"]
+    for name, scripts in found["scripts"].items():
+        assert scripts, name
+        assert {widget: sizes for widget, sizes in scripts.items() if min(sizes) == 0} == {}, name
+        page = (empty / f"{name}.html").read_text(encoding="utf-8")
+        assert str(ROOT) not in page
+        assert len(page) > 50_000
+    assert {path.name for path in empty.glob("*.png")} == {"scales.png"}
+
+
+def test_the_commands_of_the_wheel_run_in_an_empty_folder(installed: Path, empty: Path) -> None:
+    command = program(installed, "mswin-viz")
+    assert (
+        said(command, "--version").split()[-1]
+        == said(program(installed, "python"), "-c", "import mswin_viz; print(mswin_viz.__version__)").strip()
+    )
+    assert json.loads(said(command, "doctor", "--json"))
+    assert "wrote" in said(command, "demo", "here", "--version")  # JupyterLab says its version, and ends
+    assert (empty / "here" / "mswin_viz_demo.ipynb").is_file()
