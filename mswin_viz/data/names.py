@@ -12,10 +12,11 @@ from typing import NamedTuple
 from mswin_viz.data.images.image_source import MODALITIES, Crop
 from mswin_viz.data.images.picture_files import regular_file
 from mswin_viz.data.sample import Sample
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import short_text, shown_text
 from mswin_viz.errors import DataError
 
 _MOST_NAMED = 5  # candidates in a message
+_MOST_OF_A_NAME = 200  # characters in a message
 Parts = tuple[str, ...]
 
 
@@ -52,10 +53,10 @@ def found_sample(samples: Sequence[Sample], name: object, digest: str | None = N
     DataError
         If no sample fits, or several do.
     """
-    fits = _fitting(samples, name)
+    fits, shown = _fitting(samples, name), short_text(name, _MOST_OF_A_NAME)
     if not fits:
         raise DataError(
-            f"a view is rebuilt from the samples it was made from: none of {len(samples)} is named {name!r}"
+            f"a view is rebuilt from the samples it was made from: none of {len(samples)} is named {shown!r}"
             f"{_alike(samples, name)}; pass samples that include it"
         )
     same = [at for at, source in fits.items() if digest is not None and file_digest(_file(source)) == digest]
@@ -63,7 +64,7 @@ def found_sample(samples: Sequence[Sample], name: object, digest: str | None = N
         return FoundSample(same[0])
     if len(fits) > 1:
         raise DataError(
-            f"a saved path must belong to one sample only: {name!r} may be {_named(samples, list(fits))}; pass only "
+            f"a saved path must belong to one sample only: {shown!r} may be {_named(samples, list(fits))}; pass only "
             "the samples of its folder, or copy the state again from all of them"
         )
     ((at, source),) = fits.items()
@@ -71,7 +72,7 @@ def found_sample(samples: Sequence[Sample], name: object, digest: str | None = N
         return FoundSample(at)
     if "/" not in str(name).replace("\\", "/"):
         raise DataError(
-            f"a view is rebuilt from the samples it was made from: {_named(samples, [at])} is also named {name!r}, but "
+            f"a view is rebuilt from the samples it was made from: {_named(samples, [at])} is also named {shown!r}, but "
             "its file holds another picture; pass samples that include the original"
         )
     return FoundSample(

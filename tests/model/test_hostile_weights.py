@@ -31,6 +31,7 @@ from support.archive_writing import (
     text,
 )
 from support.refusals import said_by
+from support.running_pickles import CODE_THAT_RUNS
 
 from mswin_viz.errors import WeightsError
 from mswin_viz.model.archives.weight_files import read_state_dict, read_weights
@@ -42,10 +43,6 @@ def refusal(path: Path, content: bytes) -> str:
     said = said_by(lambda: read_weights(path))
     assert str(path.name) in said
     return said
-
-
-def run(canary: Path) -> bytes:
-    return text(f"touch {canary}")
 
 
 def memo(at: int) -> bytes:
@@ -60,36 +57,6 @@ def doubled(levels: int = 60) -> bytes:
     """A tuple of 2**levels values when written out, left on the stack."""
     pairs = b"".join(again(1000 + n) + b"\x86" + memo(1001 + n) for n in range(levels))
     return b")" + memo(1000) + pairs
-
-
-CODE_THAT_RUNS = {
-    "os.system by REDUCE": lambda c: imported("os", "system") + packed(run(c)) + b"R",
-    "posix.system by REDUCE": lambda c: imported("posix", "system") + packed(run(c)) + b"R",
-    "eval by REDUCE": lambda c: imported("builtins", "eval") + packed(text(f"open({str(c)!r}, 'w')")) + b"R",
-    "exec of python 2": lambda c: (
-        imported("__builtin__", "exec") + packed(text(f"open({str(c)!r}, 'w')")) + b"R"
-    ),
-    "a chain of getattr": lambda c: (
-        imported("builtins", "getattr") + packed(imported("os", "path"), text("os")) + b"R"
-    ),
-    "by NEWOBJ": lambda c: imported("subprocess", "Popen") + packed(text(f"touch {c}")) + b"\x81",
-    "by NEWOBJ_EX": lambda c: imported("subprocess", "Popen") + packed(run(c)) + b"}\x92",
-    "by INST": lambda c: b"(" + run(c) + b"ios\nsystem\n",
-    "by OBJ": lambda c: b"(" + imported("os", "system") + run(c) + b"o",
-    "by STACK_GLOBAL": lambda c: text("os") + text("system") + b"\x93" + packed(run(c)) + b"R",
-    "by EXT1": lambda c: b"\x82\x01" + packed(run(c)) + b"R",
-    "by BUILD of what it imports": lambda c: (
-        imported("os", "environ") + b"}(" + text("a") + text("b") + b"ub"
-    ),
-    "torch's own loader": lambda c: imported("torch.jit", "load") + packed(text(str(c))) + b"R",
-    "torch.save": lambda c: imported("torch", "save") + packed(number(1), text(str(c))) + b"R",
-    "numpy's loader": lambda c: imported("numpy", "load") + packed(text(str(c))) + b"R",
-    "a name under __torch__ that is a module": lambda c: (
-        imported("__torch__.os", "system") + packed(run(c)) + b"R"
-    ),
-    "__torch__ itself": lambda c: imported("__torch__", "os.system") + packed(run(c)) + b"R",
-    "a class of torch's own": lambda c: imported("__torch__.torch.classes.x", "Y") + b")\x81" + run(c) + b"b",
-}
 
 
 @pytest.mark.parametrize("how", CODE_THAT_RUNS)

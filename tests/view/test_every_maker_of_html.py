@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import json
 import pkgutil
 import re
-import sys
-import threading
 import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 
 import ipywidgets as widgets
 import pytest
+from support.functions_that_ran import Ran, functions_that_call, noted
 from support.hostile import BROKEN, NAMES, hostile_samples
 from support.own_modules import tiny_model_with
 from support.saved_pages import ReadPage
@@ -47,16 +42,6 @@ FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\u
 """Characters that end lines, turn text round, or are no text; tabs and line breaks stand in our own pages."""
 
 
-@dataclass(frozen=True)
-class Maker:
-    """A function that makes HTML, by where it stands."""
-
-    file: str
-    name: str
-    first: int
-    last: int
-
-
 @dataclass
 class Made:
     """What was made, and by which functions."""
@@ -64,7 +49,7 @@ class Made:
     documents: dict[str, str] = field(default_factory=dict)
     pages: dict[str, str] = field(default_factory=dict)
     classes: set[type] = field(default_factory=set)
-    ran: set[tuple[str, str, int]] = field(default_factory=set)
+    ran: Ran = field(default_factory=set)
 
     def keep(self, name: str, view: widgets.Widget) -> None:
         """All HTML of a view as it is now."""
@@ -87,40 +72,6 @@ class Made:
         self.store(name, view)
         static = view.static(images=2)
         self.pages[name], self.documents[f"{name}, framed"] = static.document, static._repr_html_()
-
-
-def makers() -> list[Maker]:
-    """Every function of the views that makes HTML."""
-    return [
-        Maker(str(path), node.name, min([node.lineno, *(some.lineno for some in node.decorator_list)]), node.end_lineno)
-        for path in sorted(VIEW.rglob("*.py"))
-        if path != Path(markup.__file__)
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.FunctionDef) and MAKING & {
-            getattr(some.func, "id", "") for some in ast.walk(node) if isinstance(some, ast.Call)
-        }
-    ]  # fmt: skip
-
-
-@contextmanager
-def noted(ran: set[tuple[str, str, int]]) -> Iterator[None]:
-    """Note every function of the views that runs meanwhile, in any thread that starts meanwhile."""
-    known: dict[int, object] = {}  # code objects are kept, so that no number is given twice
-
-    def note(frame: FrameType, event: str, _argument: object) -> None:
-        code = frame.f_code
-        if event == "call" and id(code) not in known:
-            known[id(code)] = code
-            if code.co_filename.startswith(str(VIEW)):
-                ran.add((code.co_filename, code.co_name, code.co_firstlineno))
-
-    threading.setprofile(note)
-    sys.setprofile(note)  # not settrace, which measures coverage
-    try:
-        yield
-    finally:
-        sys.setprofile(None)
-        threading.setprofile(None)
 
 
 def named_model(model: Model, at: int) -> Model:
@@ -221,7 +172,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     given = (tiny_model(), tiny_model_with("mixture"), tiny_model(seed=8))
     models = [named_model(model, at) for at, model in enumerate(given)]
     made = Made()
-    with noted(made.ran):
+    with noted(VIEW) as made.ran:
         of_scales(made, models, [*samples[:4], broken])
         of_attributions(made, models[0], [*samples[:2], broken])
         of_embeddings(made, models[0], [*samples, broken], folder)
@@ -230,16 +181,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 def test_every_function_that_makes_html_has_run(made: Made) -> None:
-    wanted = makers()
+    wanted = [one for one in functions_that_call(MAKING, VIEW) if one.file != Path(markup.__file__)]
     assert len(wanted) > 40
-    missing = [
-        f"{Path(maker.file).relative_to(VIEW)}:{maker.first} {maker.name}"
-        for maker in wanted
-        if not any(
-            file == maker.file and name == maker.name and maker.first <= line <= maker.last
-            for file, name, line in made.ran
-        )
-    ]
+    missing = [f"{one.file.name}:{one.first} {one.name}" for one in wanted if not one.is_in(made.ran)]
     assert not missing, "open what shows them in the fixture of this file"
 
 

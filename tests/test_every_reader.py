@@ -1,0 +1,164 @@
+"""Whatever a file or a pasted text holds, each reader reads it or refuses it in our words, soon, and none of it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import pickle
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from support.functions_that_ran import functions_that_call, noted
+from support.mutations import mutated
+from support.readers import READERS
+from support.refusals import MEBIBYTES, memory
+from support.running_pickles import harmful
+
+import mswin_viz
+from mswin_viz.errors import MswinVizError
+
+PACKAGE = Path(mswin_viz.__file__).parent
+READING = {
+    "open", ".open", "os.open", ".read_text", ".read_bytes", "torch.load", "np.load", "json.loads", "json.load", "yaml.safe_load",
+    "yaml.compose", "load_file", "safe_open", "pq.ParquetFile", "csv.reader", "csv.DictReader", "zipfile.ZipFile",
+    "pickletools.genops", ".open_memmap", "np.memmap", "np.fromfile", "json_value", "read_json", "read_index", "read_table",
+    "read_lines", "stored_array",
+}  # fmt: skip
+"""What reads files and texts, by its name or as it is called."""
+NO_READERS = {
+    "analysis/attribution/settings.py:_free_bytes": "the system's memory",
+    "analysis/extraction/ray_engine.py:_closed_stderr": "writes nowhere",
+    "analysis/extraction/shard_rows.py:__init__": "keeps arrays",
+    "cli/jupyter.py:demo": "the notebook that comes along",
+    "data/exports/faiss_index.py:write_faiss": "what it has just written",
+    "data/storage/file_writing.py:write_bytes": "writes",
+    "data/storage/file_writing.py:new_file": "writes",
+    "data/storage/file_writing.py:mapped_array": "writes",
+    "data/storage/file_writing.py:mapped_tensors": "writes",
+    "data/storage/file_writing.py:_flush": "writes",
+    "data/storage/shared_blocks.py:hand_over": "memory that processes share",
+    "view/widgets/assets.py:style": "scripts that come along",
+    "view/widgets/assets.py:_modules": "scripts that come along",
+}
+"""Functions that open files and read none of a user's -> what they do."""
+SECONDS = 10  # of a processor
+QUICK, WHOLE = 3, 32  # mutated files of each kind
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+    pytest.mark.skipif(
+        not Path("/proc/self/clear_refs").exists(), reason="measures memory as Linux gives it"
+    ),
+]
+EACH = pytest.mark.parametrize("kind", READERS)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, dict[Path, bytes]]]:
+    """A kind of file -> a good one, and everything that belongs to it; each is made once."""
+    known: dict[str, tuple[Path, dict[Path, bytes]]] = {}
+
+    def one(kind: str) -> tuple[Path, dict[Path, bytes]]:
+        if kind not in known:
+            folder = tmp_path_factory.mktemp("good")
+            file = READERS[kind].make(folder)
+            there = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+            known[kind] = (file, there)
+        return known[kind]
+
+    return one
+
+
+def put_back(there: dict[Path, bytes]) -> None:
+    """Whatever a reader wrote anew or removed is as it was."""
+    for path, content in there.items():
+        if not path.is_file() or path.read_bytes() != content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+
+def outcome(kind: str, file: Path, what: object) -> str:
+    """What a reader said of a file; empty where it took it. It must be said by us, soon, and in little memory."""
+    Path("/proc/self/clear_refs").write_text("5")  # the highest so far begins anew
+    before, began, said, refusal = memory("VmRSS"), time.process_time(), "", None
+    try:
+        READERS[kind].load(file)
+    except MswinVizError as problem:
+        refusal, said = problem, str(problem)
+    except Exception as problem:
+        raise AssertionError(f"{kind}, {what}: {problem!r} is no error of ours") from problem
+    if refusal is not None:
+        assert len(said) > 30, f"{kind}, {what}: {refusal!r} does not say what is wrong"
+        assert "\n" not in said, f"{kind}, {what}: {said!r}"
+        assert len(said) < 1200, f"{kind}, {what}: {said!r}"
+        said.encode()
+    assert time.process_time() - began < SECONDS, f"{kind}, {what}"
+    assert memory("VmHWM") - before < MEBIBYTES, f"{kind}, {what}"
+    return said
+
+
+def test_every_reader_of_the_package_reads_a_good_file_here(made) -> None:
+    with noted(PACKAGE) as ran:
+        for kind in READERS:
+            file, there = made(kind)
+            assert outcome(kind, file, "a good file") == ""
+            put_back(there)
+    wanted = {f"{one.file.relative_to(PACKAGE).as_posix()}:{one.name}": one for one in functions_that_call(READING, PACKAGE)}  # fmt: skip
+    assert set(NO_READERS) <= set(wanted)
+    assert [name for name, one in wanted.items() if name not in NO_READERS and not one.is_in(ran)] == []
+
+
+@EACH
+@pytest.mark.parametrize("share", ["quick", pytest.param("whole", marks=pytest.mark.torture)])
+def test_a_mutated_file_is_read_or_refused(kind: str, share: str, made) -> None:
+    file, there = made(kind)
+    first, last = {"quick": (0, QUICK), "whole": (QUICK, WHOLE)}[share]
+    n_refused = 0
+    for seed in range(first, last):
+        file.write_bytes(mutated(there[file], random.Random(f"{kind} {seed}")))
+        try:
+            n_refused += outcome(kind, file, f"seed {seed}") != ""
+        finally:
+            put_back(there)
+    print(f"{kind}: {n_refused} of {last - first} refused")
+
+
+UNSAFE: dict[str, Callable[[bytes], object]] = {
+    "by Python": pickle.loads,
+    "os.system by REDUCE, a pickle": pickle.loads,
+    "os.system by REDUCE, in an array of objects": lambda file: np.load(io.BytesIO(file), allow_pickle=True),
+    "by INST, in a file of torch before 1.6": lambda file: torch.load(io.BytesIO(file), weights_only=False),
+    "os.system by REDUCE, in an archive of torch": lambda file: torch.load(
+        io.BytesIO(file), weights_only=False
+    ),
+    "text: apply": yaml.unsafe_load,
+}
+"""What a crafted file is -> a reader that lets it run."""
+
+
+@pytest.mark.parametrize("name", UNSAFE)
+def test_a_crafted_file_runs_code_where_its_reader_lets_it(name: str, tmp_path: Path) -> None:
+    with contextlib.suppress(Exception):  # what it makes afterwards may be no array
+        UNSAFE[name](harmful(tmp_path / "canary")[name])
+    assert (tmp_path / "canary").exists()
+
+
+@EACH
+@pytest.mark.parametrize("share", ["quick", pytest.param("whole", marks=pytest.mark.torture)])
+def test_no_crafted_file_runs_code(kind: str, share: str, made, tmp_path: Path) -> None:
+    (file, there), canary = made(kind), tmp_path / "canary"
+    every = harmful(canary)
+    names = list(every) if share == "whole" else random.Random(kind).sample(sorted(every), 5)
+    for name in names:
+        file.write_bytes(every[name])
+        try:
+            outcome(kind, file, name)
+        finally:
+            put_back(there)
+        assert not canary.exists(), f"{kind}: {name}"
