@@ -11,12 +11,13 @@ import pytest
 from support.own_modules import tiny_model_with
 
 import mswin_viz as mv
-from mswin_viz.analysis.embeddings.view import COUPLING_WORDS
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.embeddings.view import COUPLING_WORDS, EmbeddingView
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.encoded_batch import Failure
-from mswin_viz.view.embeddings import map_figures
+from mswin_viz.view.embeddings import figures, map_figures
 from mswin_viz.view.scales.share_bars import share_rows
 from mswin_viz.view.widgets.labels import COLOURS
 from mswin_viz.view.widgets.map_points import map_colouring
@@ -287,3 +288,40 @@ def test_any_add_on_has_maps_measures_and_saved_figures(samples, tmp_path: Path,
     explorer.start().join()
     assert len(explorer.view) == N
     explorer.close()
+
+
+def crowd_view(n_people: int) -> EmbeddingView:
+    """Two images of each person from two cameras, in one modality; the add-on helps some and harms others."""
+    rng = np.random.default_rng(3)
+    pids = np.repeat(np.arange(n_people), 2)
+    plain = rng.normal(size=(n_people, 8))[pids] + 0.6 * rng.normal(size=(2 * n_people, 8))
+    table = EmbeddingTable(
+        sample=np.arange(len(pids)),
+        modality=np.full(len(pids), "RGB"),
+        pid=pids,
+        camid=np.tile([1, 2], n_people),
+        scene=np.full(len(pids), -1),
+        split=np.full(len(pids), "test"),
+        files=tuple({"RGB": Path(f"{at}.png")} for at in range(len(pids))),
+        plain=plain.astype(np.float32),
+        enhanced=(plain + 0.5 * rng.normal(size=plain.shape)).astype(np.float32),
+    )
+    return mv.embedding_view(table)
+
+
+@pytest.mark.parametrize("n_people", [20, 80])
+def test_changes_of_many_identities_are_points_and_those_of_few_have_names(n_people: int) -> None:
+    view = crowd_view(n_people)
+    axis = figures.change_figure(view).axes[0]
+    changes = np.sort(100 * view.comparisons["RGB"].change)
+    if n_people == 20:
+        assert len(axis.get_yticks()) == 20
+        return
+    drawn = [line for line in axis.lines if len(line.get_xdata()) and line.get_marker() in ("^", "v", ".")]
+    found = {
+        float(y): float(x) for line in drawn for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
+    }
+    np.testing.assert_allclose([found[place] for place in sorted(found)], changes)
+    for line in drawn:
+        sign = {"^": 1, "v": -1, ".": 0}[line.get_marker()]
+        assert (np.sign(line.get_xdata()) == sign).all()

@@ -242,3 +242,59 @@ def test_the_maps_script_is_part_of_the_package_and_nothing_is_loaded_from_elsew
     assert len(text) > 1_000_000, script
     for loader in ("unpkg.com", "cdn.jsdelivr.net", "esm.sh", "cdnjs.cloudflare.com"):
         assert loader not in text
+
+
+def test_the_text_form_counts_points_and_what_is_selected() -> None:
+    shown = maps()
+    shown.selected = [1, 4]
+    assert repr(shown) == "LinkedMaps(7 points, 2 selected)"
+
+
+def test_the_point_under_the_mouse_in_either_map_is_told() -> None:
+    shown, seen = maps(), []
+    shown.observe(lambda change: seen.append(change["new"]), "hovered")
+    shown.scatters[0].widget.hovering = 5
+    shown.scatters[1].widget.hovering = 2
+    shown.scatters[1].widget.hovering = None
+    assert seen == [5, 2, -1]
+
+
+def test_both_maps_follow_the_theme_and_keep_their_points() -> None:
+    shown = maps()
+    before = [np.array(scatter.widget.points) for scatter in shown.scatters]
+    grounds = []
+    for is_dark in (True, False):
+        shown._theme.is_dark = is_dark
+        grounds.append([tuple(scatter.widget.background_color) for scatter in shown.scatters])
+        tips = [tuple(scatter.widget.tooltip_color) for scatter in shown.scatters]
+        assert tips == grounds[-1]
+    assert all(sum(colour[:3]) < 1 for colour in grounds[0])
+    assert all(sum(colour[:3]) > 2.5 for colour in grounds[1])
+    for scatter, points_before in zip(shown.scatters, before, strict=True):
+        np.testing.assert_array_equal(scatter.widget.points, points_before)
+
+
+def test_a_point_whose_picture_cannot_be_read_has_its_words_alone() -> None:
+    shown, sent = maps(thumbnail=lambda row: b""), []
+    shown.scatters[0].widget.send = sent.append
+    shown._on_message(shown.scatters[0].widget, {"type": "tooltip", "index": 3}, [])
+    assert sent == [{"type": "tooltip", "index": 3, "preview": "", "properties": {"identity": "3"}}]
+
+
+def test_words_of_points_are_one_for_each() -> None:
+    with pytest.raises(
+        ShapeError, match=r"one for each of 7 points: got \{'identity': 6\}|one for each of 7 points"
+    ):
+        dataclasses.replace(points(), words={"identity": ["a"] * 6})
+
+
+def test_a_number_of_colours_is_none_or_more_and_24_bits_do_not_hold_every_one() -> None:
+    with pytest.raises(OptionError, match="at least 0: got -1"):
+        distinct_colours(-1)
+    with pytest.raises(OptionError, match=r"no more than \d+ colours differ: got 100000"):
+        distinct_colours(100_000)
+
+
+def test_values_to_colour_by_are_one_for_each_point() -> None:
+    with pytest.raises(ShapeError, match=r"one value for each point: got values of shape \(2, 2\)"):
+        by_value(np.zeros((2, 2)))

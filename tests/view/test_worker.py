@@ -8,7 +8,7 @@ import pytest
 
 from mswin_viz.data.progress import Progress
 from mswin_viz.errors import ClosedError, StoppedError
-from mswin_viz.view.parts.work_bar import WorkBar
+from mswin_viz.view.parts.work_bar import WorkBar, _time_left
 
 
 class Job:
@@ -100,3 +100,21 @@ def test_a_closed_bar_does_not_start() -> None:
     bar.close()
     with pytest.raises(ClosedError, match="make a new WorkBar"):
         bar.start()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fraction", "words"),
+    [
+        (1.9, 0.5, ""),
+        (10, 0.03, ""),
+        (10, 1.0, ""),
+        (10, 0.1, " about 2 min left"),
+        (10, 0.25, " about 30 s left"),
+        (60, 0.1, " about 9 min left"),
+    ],
+)
+def test_the_rest_of_the_time_is_said_once_it_is_no_guess(
+    seconds: float, fraction: float, words: str
+) -> None:
+    found = _time_left(seconds, fraction)
+    assert found == words
