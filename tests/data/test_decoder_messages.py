@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import struct
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from PIL import Image
 from support.picture_kinds import files, picture, saved
 
 from mswin_viz.data.images.decoder_messages import caught_messages
-from mswin_viz.data.images.image_source import opened
+from mswin_viz.data.images.image_source import open_image, opened
 from mswin_viz.errors import ImageFileError
 
 FAX = "Fax4Decode: Bad code word at line 3 of strip 0 (x 5)."
@@ -83,6 +84,18 @@ def test_nothing_of_a_damaged_tiff_reaches_the_terminal_and_its_error_says_it(tm
     assert done.returncode == 0
     assert done.stderr == ""
     assert "Decod" in done.stdout
+
+
+def test_what_pillow_writes_into_its_log_reaches_who_listens_and_not_the_terminal(tmp_path: Path, caplog):
+    entries = {256: 24, 257: 40, 258: 8, 259: 1, 262: 1, 273: 8, 277: 68, 278: 40, 279: 960}
+    packed = b"".join(struct.pack("<HHLL", tag, 4, 1, value) for tag, value in entries.items())
+    (tmp_path / "many.tif").write_bytes(b"II*\0" + struct.pack("<LH", 8, len(entries)) + packed + bytes(1200))
+    done = run(REASONS + "print(reason(sys.argv[1]))", str(tmp_path / "many.tif"))
+    assert done.stderr == ""
+    assert "many.tif" in done.stdout
+    with pytest.raises(ImageFileError):
+        open_image(tmp_path / "many.tif")
+    assert "More samples per pixel" in caplog.text
 
 
 def test_a_picture_that_its_decoder_complains_about_has_a_remark(tmp_path: Path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -37,6 +38,9 @@ _UNMARKED = {"TGA": (".tga", ".icb", ".vda", ".vst")}
 _WITHOUT_TILES = ("WEBP", "AVIF")  # Pillow decodes these at once, and does not say whether it has done so
 _LONGEST_REASON = 300
 _LARGEST_JPEG = 2**29  # bytes
+logging.getLogger("PIL").addHandler(
+    logging.NullHandler()
+)  # where no program listens, Python would print its errors
 
 
 def picture_formats() -> list[str]:
