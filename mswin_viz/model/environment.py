@@ -76,7 +76,9 @@ def optional_packages() -> dict[str, str]:
         for extra in _extras_of(needed):
             extras[needed.name].append(extra)
     return {
-        name: _version(name, missing=f"not installed; pip install 'mswin-viz[{of[0]}]'")
+        name: _version(
+            name, missing=f"not installed; pip install 'mswin-viz[{min(of, key=_is_for_developers)}]'"
+        )
         for name, of in extras.items()
     }
 
@@ -90,6 +92,10 @@ def browser() -> dict[str, str]:
         found = [str(folder) for folder in sorted(_playwright_folder().glob("chromium-*"))]
     missing = "not found; playwright install chromium, or set CHROMIUM to its path"
     return {"Chromium": found[-1] if found else missing}
+
+
+def _is_for_developers(extra: str) -> bool:
+    return extra in ("benchmarks", "lint", "test")
 
 
 def _extras_of(needed: Requirement) -> list[str]:
