@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.killing import attempts, needs_fork
+from support.strange_files import make_strange
 
 from mswin_viz.data.storage import file_writing
 from mswin_viz.data.storage.file_locks import locked
@@ -77,6 +78,17 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE)
     write_bytes(tmp_path / "pipe", b"content")
     assert reader.communicate()[0] == b"content"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_a_pipe_that_nothing_reads_from_is_not_waited_for(tmp_path: Path, monkeypatch, kind: str) -> None:
+    monkeypatch.setattr(file_writing, "_PATIENCE", 0.2)
+    make_strange(tmp_path / kind, kind)
+    with pytest.raises(
+        OutputError, match=rf"{kind} is not \(it is a pipe or socket that nothing reads from\)"
+    ):
+        write_bytes(tmp_path / kind, b"content")
 
 
 def write_half(file: Path, problem: BaseException) -> None:

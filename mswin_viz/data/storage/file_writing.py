@@ -22,6 +22,7 @@ from mswin_viz.data.storage.destinations import FULL, as_output_error, destinati
 from mswin_viz.errors import OutputError
 
 _UNFINISHED = ".unfinished"
+_PATIENCE = 5.0  # seconds in which the program that reads from a pipe has to open it
 _STALE = 24 * 3600.0  # seconds after which what a killed program left may go
 
 
@@ -29,16 +30,19 @@ def write_bytes(path: str | Path, content: bytes | bytearray | memoryview) -> Pa
     """Write a file whole or not at all: under another name first, flushed to the disk, then renamed.
 
     A file of that name is replaced in one step, and stays as it was if anything goes wrong. A link stays a link; a
-    device or pipe is written to directly. Missing folders are made.
+    device or pipe is written to directly, a pipe once something reads from it. Missing folders are made.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If it cannot be written, or is a pipe that nothing reads from within seconds.
     """
     final = destination(path)
-    place = contextlib.nullcontext(final) if _is_special(final) else replacing(path)
-    with place as file, as_output_error(path), file.open("wb") as stream:
+    if _is_special(final):
+        with as_output_error(path), _opened_special(final) as stream:
+            stream.write(content)
+        return Path(path)
+    with replacing(path) as file, as_output_error(path), file.open("wb") as stream:
         stream.write(content)
     return Path(path)
 
@@ -220,6 +224,24 @@ def _is_special(path: Path) -> bool:
         mode = path.stat().st_mode
         return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
     return False
+
+
+def _opened_special(path: Path) -> BinaryIO:
+    """A device or pipe to write to; opening a pipe that nothing reads from would wait for ever."""
+    without_waiting, until = getattr(os, "O_NONBLOCK", 0), time.monotonic() + _PATIENCE
+    while True:
+        try:
+            handle = os.open(path, os.O_WRONLY | without_waiting | getattr(os, "O_BINARY", 0))
+            break
+        except OSError as problem:
+            if problem.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > until:
+                raise OSError(errno.ENXIO, "it is a pipe or socket that nothing reads from") from problem
+        time.sleep(0.05)
+    if without_waiting:
+        os.set_blocking(handle, True)
+    return os.fdopen(handle, "wb")
 
 
 def _keep_mode(final: Path, unfinished: Path) -> None:
