@@ -44,6 +44,7 @@ NO_READERS = {
     "data/storage/file_writing.py:mapped_array": "writes",
     "data/storage/file_writing.py:mapped_tensors": "writes",
     "data/storage/file_writing.py:_flush": "writes",
+    "data/storage/file_writing.py:_opened_special": "writes",
     "data/storage/shared_blocks.py:hand_over": "memory that processes share",
     "view/widgets/assets.py:style": "scripts that come along",
     "view/widgets/assets.py:_modules": "scripts that come along",
