@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import pickle
 import random
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -42,11 +44,16 @@ NO_READERS = {
     "data/storage/file_writing.py:mapped_array": "writes",
     "data/storage/file_writing.py:mapped_tensors": "writes",
     "data/storage/file_writing.py:_flush": "writes",
+    "data/storage/file_writing.py:_opened_special": "writes",
     "data/storage/shared_blocks.py:hand_over": "memory that processes share",
     "view/widgets/assets.py:style": "scripts that come along",
     "view/widgets/assets.py:_modules": "scripts that come along",
 }
 """Functions that open files and read none of a user's -> what they do."""
+NO_FILES = ("a pipe", "a link to itself", "a broken link", "a device without end", "a folder")
+TEXTS = ("state of an explorer", "a store's rows under another hash")
+"""Kinds whose content these tests themselves read."""
+PATIENCE = 30  # seconds
 SECONDS = 10  # of a processor
 QUICK, WHOLE = 3, 32  # mutated files of each kind
 
@@ -127,6 +134,50 @@ def test_a_mutated_file_is_read_or_refused(kind: str, share: str, made) -> None:
         finally:
             put_back(there)
     print(f"{kind}: {n_refused} of {last - first} refused")
+
+
+def put_in_its_place(file: Path, what: str) -> None:
+    """Something that is no file, and for which a reader might wait."""
+    file.unlink()
+    if what == "a pipe":
+        os.mkfifo(file)
+    elif what == "a link to itself":
+        file.symlink_to(file)
+    elif what == "a broken link":
+        file.symlink_to(file.with_name("nowhere"))
+    elif what == "a device without end":
+        file.symlink_to("/dev/zero")
+    elif what == "a folder":
+        file.mkdir()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", [kind for kind in READERS if kind not in TEXTS])
+@pytest.mark.parametrize("share", ["quick", pytest.param("whole", marks=pytest.mark.torture)])
+def test_no_reader_waits_for_what_is_no_file(kind: str, share: str, made, tmp_path: Path) -> None:
+    (file, there), quick = made(kind), random.Random(kind).choice(NO_FILES)
+    for what in [quick] if share == "quick" else NO_FILES:
+        put_in_its_place(file, what)
+        said: list[object] = []
+        reading = threading.Thread(
+            target=lambda said=said, what=what: said.append(kept(kind, file, what)), daemon=True
+        )
+        reading.start()
+        reading.join(PATIENCE)
+        try:
+            assert said, f"{kind}: it waits for {what}"
+            assert not isinstance(said[0], BaseException), said[0]
+        finally:
+            file.rmdir() if file.is_dir() and not file.is_symlink() else file.unlink(missing_ok=True)
+            put_back(there)
+
+
+def kept(kind: str, file: Path, what: str) -> object:
+    """What :func:`outcome` gives or raises."""
+    try:
+        return outcome(kind, file, what)
+    except BaseException as problem:
+        return problem
 
 
 UNSAFE: dict[str, Callable[[bytes], object]] = {

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import reprlib
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.data.storage.regular_files import regular_size
 from mswin_viz.errors import MswinVizError, OptionError
 
 MOST_BYTES = 8 * 2**20
@@ -77,8 +77,7 @@ def read_json(
     """:func:`json_value` of a file, whose name is added to ``what``; ``error`` also if it cannot be read."""
     named = f"{what} {shown_text(file)}"
     try:
-        if not stat.S_ISREG(file.stat().st_mode):  # a pipe would be waited for
-            raise OSError("not a regular file")
+        regular_size(file)
         with file.open("rb") as stream:
             n_bytes = os.fstat(stream.fileno()).st_size
             text = stream.read(most_bytes + 1) if n_bytes <= most_bytes else b""

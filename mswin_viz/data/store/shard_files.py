@@ -21,6 +21,7 @@ from mswin_viz.data.storage.file_writing import (
     replacing,
     write_bytes,
 )
+from mswin_viz.data.storage.regular_files import regular_size
 from mswin_viz.data.store.store_record import STORE_FILE, Commit, FileRecord, read_commit, write_commit
 from mswin_viz.errors import OutputError, StoreError
 
@@ -150,6 +151,7 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def _record(file: Path) -> FileRecord:
+    regular_size(file)
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
         return FileRecord(n_bytes=stream.tell(), blake2b=digest)

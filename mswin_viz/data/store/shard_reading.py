@@ -13,6 +13,7 @@ from pyarrow import acero
 from safetensors import SafetensorError, safe_open
 
 from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.storage.regular_files import regular_size
 from mswin_viz.data.store.shard_files import ShardFiles
 from mswin_viz.data.store.store_record import Commit
 from mswin_viz.errors import StoreError
@@ -26,6 +27,7 @@ _PLACE = "__place"
 def part_columns(files: ShardFiles, names: Sequence[str], rows: Int[np.ndarray, " row"]) -> pa.Table:
     """Some columns of some rows; a `StoreError` if the file cannot be read or is too short."""
     try:
+        regular_size(files.manifest)
         return _table(str(files.manifest), list(names)).take(pa.array(rows))
     except (OSError, pa.ArrowException) as problem:
         raise _damaged(files, files.manifest, problem) from problem
@@ -54,6 +56,7 @@ def part_tokens(
 ) -> Float[np.ndarray, "row token dim"]:
     """Tokens of some rows, as stored; the file is mapped, and nothing but these rows is read."""
     try:
+        regular_size(files.tokens)
         with safe_open(files.tokens, framework="np") as opened:
             stored = opened.get_slice(name)
             return np.concatenate([stored[int(row) : int(row) + 1] for row in rows])
@@ -64,6 +67,7 @@ def part_tokens(
 def _checked_columns(files: ShardFiles, commit: Commit, names: list[str] | None) -> pa.Table:
     """Some columns, or all of them, of a file that is what was written."""
     try:
+        regular_size(files.manifest)
         content = files.manifest.read_bytes()
         files.check_manifest(content, commit)
         return _table(pa.BufferReader(content), names)

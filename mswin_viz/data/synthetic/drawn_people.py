@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.storage.regular_files import regular_size
 from mswin_viz.data.synthetic.identity import ATTRIBUTES
 from mswin_viz.data.synthetic.write_samples import TABLE
 
@@ -31,6 +32,7 @@ def is_drawn(sample: Sample) -> bool:
 def _people(table: Path) -> set[int]:
     """The persons in a table of attributes; none if it is another table, or there is none."""
     try:
+        regular_size(table)
         with table.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
             if rows.fieldnames != ["pid", *ATTRIBUTES, "caption"]:
