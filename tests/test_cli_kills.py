@@ -40,8 +40,10 @@ def run(*words):
     except SystemExit as end:
         assert not end.code, end.code
 """
-MOMENTS = {"a few": 3, "many": 40}
-SHARES = pytest.mark.parametrize("moments", ["a few", pytest.param("many", marks=pytest.mark.torture)])
+FEW = {"samples": (9, 60), "train": (40, 120), "ablate": (60,)}
+"""After how many operations on files each is killed in the quick tests."""
+MANY = 40
+SHARES = pytest.mark.parametrize("share", ["a few", pytest.param("many", marks=pytest.mark.torture)])
 SMALL = ("--steps", "4", "--scales", "4", "--validation", "0")
 
 
@@ -88,20 +90,21 @@ def events_of(program: Attempts, text: str, most: int = 100_000) -> int:
     return few
 
 
-def moments_of(n_events: int, n_moments: int) -> list[int]:
-    """So many moments, evenly from the first operation to the last."""
-    return sorted({round(1 + (n_events - 1) * at / (n_moments - 1)) for at in range(n_moments)})
+def moments(program: Attempts, share: str, words: tuple[object, ...]) -> list[int]:
+    """A few, or many: evenly from the first operation to the last."""
+    if share == "a few":
+        return list(FEW[words[0]])
+    last = events_of(program, code(*words))
+    return sorted({round(1 + (last - 1) * at / (MANY - 1)) for at in range(MANY)})
 
 
 @needs_fork
 @SHARES
-def test_samples_killed_at_any_moment_are_completed_to_the_same_files(
-    program, tmp_path, moments: str
-) -> None:
+def test_samples_killed_at_any_moment_are_completed_to_the_same_files(program, tmp_path, share: str) -> None:
     words = ("samples", tmp_path / "PLACE", "--identities", 2, "--cameras", 2, "--shots", 1, "--seed", 5)
     assert not program.run(code(*words).replace("PLACE", "whole"))
     wanted, killed = contents(tmp_path / "whole"), 0
-    for events in moments_of(events_of(program, code(*words)), MOMENTS[moments]):
+    for events in moments(program, share, words):
         text = code(*words).replace("PLACE", str(events))
         killed += program.run(text, events=events)
         assert not program.run(text)
@@ -111,9 +114,7 @@ def test_samples_killed_at_any_moment_are_completed_to_the_same_files(
 
 @needs_fork
 @SHARES
-def test_train_killed_at_any_moment_goes_on_to_the_same_add_on(
-    program, people, tmp_path, moments: str
-) -> None:
+def test_train_killed_at_any_moment_goes_on_to_the_same_add_on(program, people, tmp_path, share: str) -> None:
     there = tmp_path / "PLACE"
     words = (
         "train",
@@ -129,7 +130,7 @@ def test_train_killed_at_any_moment_goes_on_to_the_same_add_on(
     )
     assert not program.run(code(*words).replace("PLACE", "whole"))
     wanted, killed = (tmp_path / "whole" / "a.pth").read_bytes(), 0
-    for events in moments_of(events_of(program, code(*words)), MOMENTS[moments]):
+    for events in moments(program, share, words):
         text = code(*words).replace("PLACE", str(events))
         out = tmp_path / str(events) / "a.pth"
         killed += program.run(text, events=events)
@@ -141,13 +142,13 @@ def test_train_killed_at_any_moment_goes_on_to_the_same_add_on(
 
 @needs_fork
 @SHARES
-def test_ablate_killed_at_any_moment_measures_the_same(program, people, tmp_path, moments: str) -> None:
+def test_ablate_killed_at_any_moment_measures_the_same(program, people, tmp_path, share: str) -> None:
     there = tmp_path / "PLACE"
     rows = ("--rows", "mlp_on_cls", "--steps", 2, "--seeds", 1, "--scales", 4)
     words = ("ablate", "--data", people, *rows, "--cache", there / "tokens", "--out", there / "found.json")
     assert not program.run(code(*words).replace("PLACE", "whole"))
     wanted, killed = json.loads((tmp_path / "whole" / "found.json").read_text()), 0
-    for events in moments_of(events_of(program, code(*words)), MOMENTS[moments]):
+    for events in moments(program, share, words):
         text = code(*words).replace("PLACE", str(events))
         out = tmp_path / str(events) / "found.json"
         killed += program.run(text, events=events)
@@ -160,7 +161,11 @@ def test_ablate_killed_at_any_moment_measures_the_same(program, people, tmp_path
 def without_times(found: object) -> object:
     """What was measured, without how long anything took."""
     if isinstance(found, dict):
-        return {name: without_times(value) for name, value in found.items() if name not in ("time_ratio", "seconds")}
+        return {
+            name: without_times(value)
+            for name, value in found.items()
+            if name not in ("time_ratio", "seconds")
+        }
     return [without_times(value) for value in found] if isinstance(found, list) else found
 
 

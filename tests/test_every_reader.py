@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import random
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -167,6 +168,7 @@ def test_no_reader_waits_for_what_is_no_file(kind: str, share: str, made, tmp_pa
         try:
             assert said, f"{kind}: it waits for {what}"
             assert not isinstance(said[0], BaseException), said[0]
+            assert stat.S_ISCHR(os.stat("/dev/zero").st_mode), f"{kind}: the device itself was replaced"
         finally:
             file.rmdir() if file.is_dir() and not file.is_symlink() else file.unlink(missing_ok=True)
             put_back(there)

@@ -73,6 +73,24 @@ def test_a_device_is_written_to_and_stays_a_device() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+@pytest.mark.parametrize("replaced", [replacing, new_folder])
+@pytest.mark.parametrize("way", ["itself", "a link"])
+def test_no_file_is_put_in_the_place_of_a_pipe_or_device(tmp_path: Path, replaced, way: str) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    path = pipe if way == "itself" else link
+    with (
+        pytest.raises(OutputError, match="is, or leads to, a device, pipe or socket; remove it"),
+        replaced(path),
+    ):
+        pytest.fail("nothing is begun")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert link.is_symlink()
+    assert {file.name for file in tmp_path.iterdir()} == {"pipe", "link"}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
 def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE)

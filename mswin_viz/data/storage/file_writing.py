@@ -64,6 +64,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise OutputError(
             f"a file cannot replace a folder: {shown_text(path)} is a folder; give the path of a file"
         )
+    _refuse_special(path, final)
     made_folder(final.parent)
     _remove_stale(final)
     unfinished = _beside(final)
@@ -88,6 +89,7 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     allows it.
     """
     final = destination(path)
+    _refuse_special(path, final)
     made_folder(final.parent)
     _remove_stale(final)
     unfinished, old = _beside(final), None
@@ -224,6 +226,15 @@ def _is_special(path: Path) -> bool:
         mode = path.stat().st_mode
         return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
     return False
+
+
+def _refuse_special(path: str | Path, final: Path) -> None:
+    """A rename would put a file in the place of the device itself."""
+    if _is_special(final):
+        raise OutputError(
+            f"only a file or a folder can be replaced: {shown_text(path)} is, or leads to, a device, pipe or socket; "
+            "remove it, or give another path"
+        )
 
 
 def _opened_special(path: Path) -> BinaryIO:
