@@ -81,3 +81,19 @@ def test_a_slot_that_is_not_there_is_an_error(tokens, addon, direction, index, s
     slots = (Slot(2), Slot(4, "off"), Slot(7))
     with pytest.raises(OptionError, match=said):
         remove_each_window(tokens, fusion_weights(addon), direction, index, slots=slots)
+    assert decompose_fusion(tokens, fusion_weights(addon), direction, slots=slots).slot(2).slot == Slot(7)
+    with pytest.raises(OptionError, match="only a slot that is on has shares: got slot 1, which is off"):
+        decompose_fusion(tokens, fusion_weights(addon), direction, slots=slots).slot(1)
+    with pytest.raises(OptionError, match="only a slot that is on has windows: got slot 1, which is off"):
+        fusion_weights(addon).run(tokens, slots).without([1], 0)
+
+
+def test_an_add_on_whose_layer_has_no_bias_is_refused_with_what_to_do(tokens, addon, direction):
+    other = copy.deepcopy(addon)
+    other.multi_scale_window.fusion[0].bias = None
+    with pytest.raises(OptionError, match="must have a bias: got one without; use zeros"):
+        decompose(tokens, other, direction)
+    other.multi_scale_window.fusion[0].bias = torch.nn.Parameter(
+        torch.zeros(len(other.multi_scale_window.fusion[0].weight))
+    )
+    assert decompose(tokens, other, direction).residual.max() < 1e-12

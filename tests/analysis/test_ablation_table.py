@@ -17,12 +17,12 @@ from mswin_viz.analysis.experiments import ablation_run
 from mswin_viz.analysis.experiments.ablation_heads import CONTROLS, PLAIN, head_rows
 from mswin_viz.analysis.experiments.ablation_report import as_json
 from mswin_viz.analysis.experiments.ablation_run import People, ablate_people, ablate_samples, checked_samples
-from mswin_viz.analysis.experiments.ablation_table import Ablation, AblationPlan, QueryScores
+from mswin_viz.analysis.experiments.ablation_table import Ablation, AblationPlan, QueryScores, run_ablation
 from mswin_viz.analysis.experiments.head_costs import HeadCost
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.storage import destinations
 from mswin_viz.data.synthetic.crowd import Crowd
-from mswin_viz.errors import DataError, OptionError, OutputError
+from mswin_viz.errors import DataError, OptionError, OutputError, ShapeError
 from mswin_viz.model.training.heads import n_parameters
 from mswin_viz.model.training.labelled_tokens import LabelledTokens
 from mswin_viz.model.training.run import Schedule
@@ -337,3 +337,17 @@ def test_an_ablation_without_room_for_its_tokens_is_refused_before_anything_is_d
     n_bytes = 3 * (4 * 8 * 2 + 4 * 8 * 2 + 4 * 4) * (1 + 12) * DIM * 4  # four cameras, two shots or one
     with pytest.raises(OutputError, match=f"need {n_bytes:,} bytes: .* has 999 free; set TMPDIR"):
         ablate_people(model, AblationPlan((2, 4), n_seeds=1), People(4, 8, 11), progress=False)
+
+
+def test_a_plan_of_no_run_is_refused() -> None:
+    with pytest.raises(OptionError, match="trained at least once: got n_seeds=0; use 1 or more"):
+        mv.AblationPlan(n_seeds=0)
+
+
+def test_tests_of_other_modalities_than_the_training_are_refused(model) -> None:
+    seen = mv.sample_tokens(model, mv.samples()[:4], progress=False).world
+    one = dataclasses.replace(seen, tokens={"RGB": seen.tokens["RGB"]})
+    with pytest.raises(
+        ShapeError, match=r"the same modalities: got \[\('RGB',\), \('RGB', 'NI', 'TI'\)\]; choose"
+    ):
+        run_ablation(model, [one], {"test": seen}, progress=False)

@@ -20,8 +20,9 @@ from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.slots import Slot, SlotShares
 from mswin_viz.analysis.shares.window_removal import remove_each_window
+from mswin_viz.analysis.windows.activations import window_activations
 from mswin_viz.analysis.windows.geometry import windows
-from mswin_viz.errors import OptionError
+from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.addon.own import Addon
 from mswin_viz.model.addon.parts import window_parts
@@ -521,3 +522,36 @@ def test_a_module_that_changes_its_tokens_in_place_is_split_and_they_stay():
     assert torch.equal(tokens.patches, before)
     np.testing.assert_allclose(added_up(parts), parts.score, rtol=1e-11, atol=1e-11)
     assert parts.residual.max() < 1e-12
+
+
+@pytest.mark.parametrize("problem", [MemoryError("no room"), torch.OutOfMemoryError("no room")])
+def test_a_module_for_which_memory_runs_out_is_not_blamed(problem):
+    class Large(AttentionPooling):
+        def forward(self, patches):
+            if patches.dtype == torch.float64:  # as its shares have it
+                raise problem
+            return super().forward(patches)
+
+    with pytest.raises(type(problem), match="no room"):
+        decompose(some_tokens(), Addon(Large(DIM)).fitted(DIM, N), np.ones(DIM))
+
+
+def test_tokens_of_another_width_than_a_modules_are_refused():
+    weights = fusion_weights(Addon(AttentionPooling(DIM)).fitted(DIM, N))
+    with pytest.raises(
+        ShapeError, match=rf"as wide as the add-on's, {DIM}: got patches .*made for this model"
+    ):
+        weights.run(some_tokens(dim=DIM + 1))
+    assert weights.run(some_tokens()).pulled_back(np.ones((BATCH, DIM))) == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "got"), [(lambda patches: patches.mean(dim=1), rf"\({BATCH}, {DIM}\)"), (lambda _: "bright", "str")]
+)  # fmt: skip
+def test_what_a_module_says_of_its_tokens_is_one_vector_for_each(said, got):
+    class Talking(AttentionPooling):
+        def activations(self, patches):
+            return said(patches)
+
+    with pytest.raises(ShapeError, match=rf"one vector for each token, \[{BATCH}, {N}, wide\]: got {got}"):
+        window_activations(some_tokens(), Addon(Talking(DIM)).fitted(DIM, N), 4)

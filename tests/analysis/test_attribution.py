@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import threading
+from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import torch
 from support.tiny import DEPTH, DIM, GRID, PATCH, SCALES, SIZE, direction, pictures, tiny_model
 
 import mswin_viz as mv
+from mswin_viz.analysis.attribution import settings
 from mswin_viz.analysis.attribution.attribute import ATTRIBUTION_METHODS, OF_IMAGES, refusal
 from mswin_viz.data.progress import Progress
 from mswin_viz.errors import OptionError, ScaleError, ShapeError, StoppedError
@@ -352,6 +355,26 @@ def test_an_event_stopped_is_still_taken_with_a_warning(model, images) -> None:
         mv.attribute(model, images, ALONG, stopped=stopped)
 
 
+def test_maps_are_the_same_where_the_system_does_not_say_how_much_memory_is_free(
+    model, images, monkeypatch
+) -> None:
+    options = {"method": "integrated_gradients", "level": "tokens", "n_steps": 4}
+    here = mv.attribute(model, images, ALONG, **options)
+    for read in (
+        Mock(side_effect=FileNotFoundError),
+        Mock(return_value="MemTotal: 4 kB\n"),
+    ):  # macOS; an old Linux
+        monkeypatch.setattr(settings.Path, "read_text", read)
+        elsewhere = mv.attribute(model, images, ALONG, **options)
+        read.assert_called()
+        np.testing.assert_allclose(elsewhere.values, here.values, atol=1e-6)
+    for free in (0, 2**50):  # at least a row, however little is free
+        monkeypatch.setattr(settings, "_ASSUMED_FREE", free)
+        np.testing.assert_allclose(
+            mv.attribute(model, images, ALONG, **options).values, here.values, atol=1e-6
+        )
+
+
 # ---- refusals ---------------------------------------------------------------------------------
 
 
@@ -446,7 +469,7 @@ def test_methods_are_ranked_over_a_generator_as_over_its_list(model, images) -> 
     assert tables[0] == tables[1]
 
 
-def test_a_target_that_cannot_be_is_refused(model, images) -> None:
+def test_a_target_that_cannot_be_is_refused(model, images, tokens) -> None:
     with pytest.raises(ShapeError, match=r"\[D\] or \[B, D\]"):
         mv.attribute(model, images, mv.Target.direction(np.ones(DIM + 1)))
     with pytest.raises(OptionError, match="zero vector"):
@@ -463,6 +486,17 @@ def test_a_target_that_cannot_be_is_refused(model, images) -> None:
         mv.Target.shift(feature="plain")
     with pytest.raises(OptionError, match="needs an add-on"):
         mv.attribute(tiny_model(addon=False), images, mv.Target.shift())
+    nothing = replace(tokens, cls=torch.zeros_like(tokens.cls), patches=torch.zeros_like(tokens.patches))
+    with pytest.raises(
+        OptionError, match=r"a feature of non-zero norm: got one of norm 0; use Target\.direction"
+    ):
+        mv.attribute(
+            tiny_model(biases=False),
+            nothing,
+            mv.Target.image(direction()),
+            level="tokens",
+            method="gradient_x_input",
+        )
     still = mv.CLIPMultiScaleFeatureExtractor(DIM, SCALES, init="mean").eval()
     with pytest.raises(OptionError, match="shifts nothing"):
         mv.attribute(mv.Model(model.tower, still, "mean", model.device), images, mv.Target.shift())

@@ -176,3 +176,9 @@ def test_hooks_are_removed_also_when_one_of_them_cannot_be_set(model) -> None:
     with pytest.raises(AttributeError), outputs_of(model.clip.visual.ln_pre, None):
         pass
     assert hooked(model) == []
+
+
+@pytest.mark.parametrize("method", ["legrad", "attention_rollout"])
+def test_a_map_through_all_blocks_takes_no_block(model, method) -> None:
+    with pytest.raises(OptionError, match=rf"{method} goes through all blocks: got block=1; leave it out"):
+        mv.attribute(model, pictures(), ALONG, method=method, level="tokens", block=1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.tiny import direction, pictures, tiny_model
+from support.tiny import SCALES, direction, pictures, tiny_model
 
 import mswin_viz as mv
-from mswin_viz.analysis.attribution.share_gap import exact_shares, share_gap
+from mswin_viz.analysis.attribution.share_gap import exact_shares, share_gap, share_scales
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.window_removal import remove_each_window
 from mswin_viz.errors import OptionError
@@ -76,3 +76,10 @@ def test_exact_shares_stand_beside_attributions_as_one_of_them(model, tokens) ->
     assert found.on_patches().shape == (3, 12)
     np.testing.assert_allclose(found.on_patches()[:, 10:], 0)
     np.testing.assert_allclose(found.on_patches().sum(axis=1), found.values.sum(axis=1))
+
+
+def test_the_scales_whose_shares_are_shown_first_are_the_trained_ones_and_none_without_an_add_on(
+    model,
+) -> None:
+    assert share_scales(model) == SCALES
+    assert share_scales(tiny_model(addon=False)) == ()

@@ -494,6 +494,29 @@ def test_blocks_of_a_tower_with_heads_behind_it_are_refused(tmp_path, noise) -> 
         mv.cls_by_block(demo(tmp_path), noise, np.ones(24), tags=TAGS)
 
 
+class Wrapped(torch.nn.Module):
+    """Attention of another class."""
+
+    def __init__(self, attention: torch.nn.Module) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, *args, **options):
+        return self.attention(*args, **options)
+
+
+def test_heads_of_attention_that_is_not_torchs_own_are_refused_and_its_patches_have_shares() -> None:
+    model, own = tiny_model(), tiny_model()
+    block = own.clip.visual.transformer.resblocks[1]
+    block.attn = Wrapped(block.attn)
+    with pytest.raises(
+        OptionError, match="MultiheadAttention in every block: got another kind; use cls_by_patch"
+    ):
+        mv.cls_by_block(own, pictures(2), direction())
+    found, expected = (mv.cls_by_patch(m, pictures(2), direction()) for m in (own, model))
+    np.testing.assert_allclose(found.patches, expected.patches, atol=1e-10)
+
+
 def test_a_block_that_does_not_exist_is_refused(tiny) -> None:
     (batch,) = exact_batches(tiny, pictures(1), direction(), tags=None)
     with pytest.raises(OptionError, match=r"one of 0\.\.2: got 3"):

@@ -137,6 +137,17 @@ def test_a_stop_is_followed_within_a_comparison(table: EmbeddingTable) -> None:
     assert not any(word.startswith("comparing NI") for word in words)
 
 
+def test_a_stop_is_followed_between_two_comparisons(table: EmbeddingTable) -> None:
+    words: list[str] = []
+    with pytest.raises(StoppedError, match=r"comparison was stopped.*no measures"):
+        embedding_view(
+            table,
+            report=lambda progress: words.append(progress.words),
+            stop=lambda: words[-1:] == ["comparing RGB"],
+        )
+    assert words.count("comparing RGB") == 1
+
+
 def test_a_stop_ends_the_work_without_a_view(table: EmbeddingTable) -> None:
     with pytest.raises(StoppedError):
         embedding_view(table, stop=lambda: True)

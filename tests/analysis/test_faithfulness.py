@@ -11,7 +11,7 @@ import mswin_viz as mv
 from mswin_viz.analysis.attribution.attribute import METHOD_LABELS
 from mswin_viz.analysis.attribution.faithfulness import REFERENCES, bootstrap_interval, faithfulness
 from mswin_viz.analysis.attribution.method_ranking import rank_methods
-from mswin_viz.errors import OptionError, ShapeError
+from mswin_viz.errors import OptionError, ShapeError, StoppedError
 
 ALONG = mv.Target.direction(direction())
 V = torch.from_numpy(direction()).float()
@@ -237,3 +237,11 @@ def test_a_ranking_that_cannot_be_is_refused(model, tokens) -> None:
             rank_methods(model, tokens, ALONG, **options)
     assert len(SCALES) == 3
     assert DIM == 10
+
+
+def test_a_ranking_that_is_stopped_behind_its_maps_says_that_they_are_not_checked(model, tokens) -> None:
+    answers = iter([False, True])  # the map itself asks once
+    with pytest.raises(StoppedError, match="the ranking was stopped before the maps were checked"):
+        rank_methods(
+            model, tokens, ALONG, level="tokens", methods=["gradient_x_input"], stop=lambda: next(answers)
+        )

@@ -309,13 +309,125 @@ HELD |= {
     f"changed in place: {held}": lambda held=held: Of(lambda m, x: changed_in_place(m, x, held), a=linear())
     for held in ("weights", "norm", "places", "mask", "first")
 }
+
+
+def grouped_queries(m, x):
+    heads = [part.view(len(x), N, -1, 3).transpose(1, 2) for part in (m.a(x), m.b(x), x)]
+    return F.scaled_dot_product_attention(*heads, enable_gqa=True).transpose(1, 2).flatten(2).mean(1)
+
+
+def kernel_of_each(m, x, convolve):
+    """A convolution whose kernel each image makes for itself."""
+    return torch.cat([convolve(t.T[None], m.a(t.mean(0)).view(DIM, DIM, 2), m.b, 2, 1).amax(2) for t in x])
+
+
+def tensors_by_their_names(m, x):
+    w, b = m.a.weight, m.a.bias
+    return torch.stack([
+        torch.addmm(input=b, mat1=t, mat2=w).mean(0) + torch.addmv(input=b, mat=w, vec=t[1])
+        + torch.addr(input=w, vec1=t[0], vec2=t[1]).mean(0) + torch.addbmm(b, batch1=t[None], batch2=w[None]).mean(0)
+        + torch.baddbmm(t[None], batch1=t[None], batch2=w[None])[0, 0] + torch.mv(w, vec=t[0]) + b * torch.dot(t[0], tensor=t[1])
+        + torch.addcmul(input=b, tensor1=t[0], tensor2=t[1], value=0.3) + torch.addcdiv(t[0], tensor1=t[1], tensor2=b, value=0.1)
+        + torch.lerp(input=t[0], end=t[1], weight=0.3) + torch.masked_fill(input=t[0], mask=t[0] > 0, value=0.7)
+        + F.bilinear(input1=t[0], input2=b, weight=m.c.weight, bias=m.c.bias) for t in x
+    ])  # fmt: skip
+
+
+HELD |= {
+    "roots": lambda: Of(lambda m, x: ((m.a(x).square() + 1).sqrt() + m.a(x).relu().sqrt()).mean(1), a=linear()),
+    "powers below zero": lambda: Of(
+        lambda m, x: (x * (x.square() + 1).pow(-0.5) + m.a(x) * (x.abs() + 1) ** -1).mean(1), a=linear()
+    ),
+    "powers of the input": lambda: Of(lambda m, x: (x * (x.abs() + 1).pow(m.a(x)) + x * 2.0 ** m.a(x)).mean(1), a=linear()),
+    "a power for each number": lambda: Of(
+        lambda m, x: m.a(x).relu().pow(torch.tensor([1, 2, 3, 1.5, 2.5, 0.5])).mean(1), a=linear()
+    ),
+    "over a sum": lambda: Of(lambda m, x: (x / x.abs().sum(1, keepdim=True) + x * (2 / (1 + x.abs()))).mean(1)),
+    "addcdiv": lambda: Of(
+        lambda m, x: torch.addcdiv(m.a.bias, m.a(x), 1 + x.abs(), value=0.3).mean(1) + m.a(x).addcdiv_(x, 1 + x.abs())[:, 0],
+        a=linear(),
+    ),
+    "filled where a mask says": lambda: Of(
+        lambda m, x: m.a(x).masked_fill(x > 0.5, 0.7).mean(1)
+        + (m.a(x).masked_fill_(x > 1, -torch.inf).softmax(dim=1) * x).sum(1), a=linear(),
+    ),
+    "filled with what the input makes": lambda: Of(
+        lambda m, x: torch.stack([m.w.masked_fill(t > 0.1, t.mean()).mean(0) for t in x]), w=parameter(N, DIM)
+    ),
+    "where, by keyword": lambda: Of(
+        lambda m, x: torch.where(condition=x > 0, input=x, other=m.w).mean(1) + torch.where(x > 0, m.w, other=x).mean(1),
+        w=parameter(DIM),
+    ),
+    "where, as a method": lambda: Of(
+        lambda m, x: (x.where(x > 0, m.w) + x.where(condition=x > 0, other=0.5) + m.w.where(x > 0.3, x)).mean(1)
+        + x.where(m.w > 0, m.w.where(m.w > 0, m.w))[:, 0], w=parameter(DIM),
+    ),
+    "tensors by their names": lambda: Of(tensors_by_their_names, a=linear(), c=nn.Bilinear(DIM, DIM, DIM)),
+    "grouped-query attention": lambda: Of(grouped_queries, a=linear(DIM, 2 * DIM), b=linear()),
+    "masked attention with more tokens": lambda: Of(
+        lambda m, x: m.m(x, x, x, attn_mask=torch.ones(N, N, dtype=torch.bool).triu(1))[0].mean(1),
+        m=nn.MultiheadAttention(DIM, 2, batch_first=True, add_bias_kv=True, add_zero_attn=True),
+    ),
+    "a layer that the input makes": lambda: Of(
+        lambda m, x: torch.stack([F.linear(t, m.a(t.mean(0)).view(DIM, DIM), m.b).mean(0) for t in x]),
+        a=linear(DIM, DIM * DIM), b=parameter(DIM),
+    ),
+    "a convolution that the input makes": lambda: Of(
+        lambda m, x: kernel_of_each(m, x, F.conv1d) + kernel_of_each(m, x, F.conv_transpose1d),
+        a=linear(DIM, DIM * DIM * 2), b=parameter(DIM),
+    ),
+    "bilinear with a parameter": lambda: Of(
+        lambda m, x: m.b(x, m.w.expand_as(x)).mean(1), b=nn.Bilinear(DIM, DIM, DIM), w=parameter(DIM)
+    ),
+    "batch norm in training": lambda: Of(
+        lambda m, x: torch.cat([
+            F.batch_norm(t.T[None], None, None, m.w, m.b, training=True).relu().mean(2) for t in x
+        ]), w=parameter(DIM), b=parameter(DIM),
+    ),
+    "instance norm by what it has seen": lambda: Of(
+        lambda m, x: m.n(x.transpose(1, 2)).amax(2), n=nn.InstanceNorm1d(DIM, affine=True, track_running_stats=True)
+    ),
+    "sort by position": lambda: Of(
+        lambda m, x: torch.sort(x, 1, True).values[:, :3].mean(1) + torch.stack([torch.msort(t)[2] for t in x])
+    ),
+    "max and min of two": lambda: Of(
+        lambda m, x: (torch.max(x, m.a(x)) + torch.min(m.a.bias, x) + torch.max(input=x, other=m.a.weight[0])).mean(1), a=linear()
+    ),
+    "one of all": lambda: Of(
+        lambda m, x: torch.stack([m.w * t.max() + t[0] * t.min() + t.median() * t.nanmedian() for t in x]), w=parameter(DIM)
+    ),
+    "mode": lambda: Of(
+        lambda m, x: x.transpose(1, 2).mode().values + torch.mode(x, dim=1, keepdim=True).values[:, 0] + x.kthvalue(3, 1)[0]
+    ),
+    "unbound": lambda: Of(
+        lambda m, x: torch.stack([sum(t.relu() for t in one.unbind()) + next(iter(one)).tanh() for one in x.unbind(0)])
+    ),
+    "sums in float32": lambda: Of(
+        lambda m, x: (m.a(x).softmax(dim=1, dtype=torch.float32) * x).sum(1, dtype=torch.float32), a=linear()
+    ),
+}  # fmt: skip
+
+
+def own_gradient(m, x):
+    """The gradient of something that the module computes, which a run without gradients cannot give."""
+    return torch.autograd.grad(m.a(x).relu().sum(), x, retain_graph=True)[0]
+
+
 NOT_HELD = {
     "exp": lambda: Of(lambda m, x: torch.exp(m.a(x)).mean(1), a=linear()),
     "logsumexp": lambda: Of(lambda m, x: torch.logsumexp(m.a(x), 1), a=linear()),
     "cdist": lambda: Of(lambda m, x: torch.cdist(x, m.c[None]).mean(1), c=parameter(DIM, DIM)),
     "std": lambda: Of(lambda m, x: torch.cat([x.mean(1)[:, :3], x.std(1)[:, :3]], 1)),
     "lstm": lambda: Of(lambda m, x: m.r(x)[0][:, -1], r=nn.LSTM(DIM, DIM, batch_first=True)),
-}
+    "tanh": lambda: Of(lambda m, x: torch.fft.rfft(x, dim=1).tanh().real.mean(1)),
+    "pow": lambda: Of(lambda m, x: (x.abs() + 1).pow(-0.5).mean(1)),
+    "div": lambda: Of(lambda m, x: (x + 1 / (1 + x.abs())).mean(1)),
+    "grad": lambda: Of(lambda m, x: x.mean(1) + own_gradient(m, x).mean(1), a=linear()),
+    "multi_head_attention_forward": lambda: Of(
+        lambda m, x: m.m(x, m.k.expand(len(x), 5, DIM), m.k.expand(len(x), 5, DIM))[0].mean(1),
+        m=nn.MultiheadAttention(DIM, 2, batch_first=True), k=parameter(1, 5, DIM),
+    ),
+}  # fmt: skip
 
 
 def made(make, seed=0):
@@ -491,6 +603,59 @@ def test_what_is_held_on_a_way_round_is_no_bias(forward, name):
     np.testing.assert_allclose(shares.score, (module(x.clone()) * v).sum(1), atol=1e-9)
 
 
+@pytest.mark.parametrize("given", ["static_k", "static_v"])
+def test_attention_that_is_given_its_keys_or_values_is_named(given):
+    def forward(m, x):
+        tokens, static = x.transpose(0, 1), m.k.expand(2 * len(x), N, DIM // 2)
+        weights = m.m.in_proj_weight, m.m.in_proj_bias, None, None, False, 0.0
+        last = m.m.out_proj.weight, m.m.out_proj.bias, False
+        attended = F.multi_head_attention_forward(
+            tokens, tokens, tokens, DIM, 2, *weights, *last, **{given: static}
+        )
+        return attended[0].mean(0)
+
+    layers = {"m": nn.MultiheadAttention(DIM, 2), "k": parameter(1, N, DIM // 2)}
+    module, x = made(lambda: Of(forward, **layers)), tokens()
+    held, v = frozen(module, x)
+    shares = held.shares(v)
+    assert shares.left == ("multi_head_attention_forward",)
+    np.testing.assert_allclose(shares.score, (module(x.clone()) * v).sum(1), atol=1e-12)
+
+
+def test_a_module_that_needs_gradients_for_itself_is_split():
+    module, x = made(lambda: Of(lambda m, x: (x * own_gradient(m, x)).mean(1), a=linear())), tokens()
+    held, v = frozen(module, x)
+    shares = held.shares(v)
+    gates = (module.a(x) > 0).double()
+    by_hand = x * (gates @ module.a.weight) * v[:, None] / N
+    np.testing.assert_allclose(shares.inputs[0], by_hand, atol=1e-12)
+    assert shares.residual.max() < 1e-12
+
+
+def test_constants_of_a_branch_that_no_other_input_takes_are_biases():
+    x = tokens()
+    first = x[0, 0, 0].item()
+
+    def forward(m, x):
+        y = x.mean(1)
+        return y + m.w if x[0, 0, 0].item() == first else y
+
+    module = made(lambda: Of(forward, w=parameter(DIM)))
+    held, v = frozen(module, x)
+    shares = held.shares(v)
+    np.testing.assert_allclose(shares.constants, v @ module.w, atol=1e-12)
+    assert shares.left == ()
+
+
+def test_what_is_not_filled_of_a_parameter_is_its_constant():
+    module = made(HELD["filled with what the input makes"])
+    x = tokens()
+    held, v = frozen(module, x)
+    kept = torch.where(x > 0.1, 0.0, module.w).mean(1)
+    np.testing.assert_allclose(held.constants(v), (kept * v).sum(1), atol=1e-12)
+    np.testing.assert_allclose(held.constants(v, lambda name: name != "w"), 0, atol=1e-12)
+
+
 WAYS_OUT = {
     "numpy": lambda t: torch.from_numpy(np.sort(t.detach().numpy(), axis=0)),
     "asarray": lambda t: torch.as_tensor(np.asarray(t.detach()) * 2),
@@ -570,6 +735,8 @@ ROWS = FIRST[None, :, None].expand(BATCH, 4, DIM)
         lambda x, soft: torch.dstack([x, soft]).unflatten(-1, (2, DIM)).sum(2),
         lambda x, soft: torch.stack([torch.addr(u, t.mean(1), t.mean(0)) for t, u in zip(x, soft, strict=True)]),
         lambda x, soft: torch.clamp(x, min=soft),
+        lambda x, soft: torch.stack([u.masked_fill(t > 0.1, t.mean()) for t, u in zip(x, soft, strict=True)]),
+        lambda x, soft: x.where(x > 0.1, soft),
         lambda x, soft: torch.stack([t.clone().fill_diagonal_(float(u.max())) for t, u in zip(x, soft, strict=True)]),
         lambda x, soft: torch.stack([t + 2 * (u.max().item() - 1) ** 2 for t, u in zip(x, soft, strict=True)]),
         lambda x, soft: torch.stack([t + float(u.max()) for t, u in zip(x, soft, strict=True)]),

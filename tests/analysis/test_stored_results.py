@@ -170,6 +170,8 @@ def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
         (("scores", "standard", "windows_4", "RGB", "mAP", "minus_plain", "verdict"), "best", "'better', 'worse'"),
         (("scores", "standard", "windows_4", "RGB", "mAP", "minus_plain", "mean"), None, "an interval has two ends and a mean"),
         (("scores", "standard", "windows_4", "RGB", "mAP", "low"), None, "an interval has two ends"),
+        (("scores", "standard", "windows_4", "RGB", "mAP", "minus_plain"),
+         {"mean": None, "low": None, "high": None, "per_seed": [None], "p": None, "verdict": "better"}, "the verdict 'better' needs a mean"),
         (("columns",), ["RGB"], "one entry for each of columns"),
         (("rows", "windows_4", "macs"), places, "rows.windows_4 lacks its costs"),
         (("rows", "plain_cls"), places, "lacks the row for plain CLS"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from support.tiny import tiny_model
 
 import mswin_viz as mv
 from mswin_viz.data.sample import Sample
-from mswin_viz.errors import StoreError
+from mswin_viz.errors import DataError, StoreError
 from mswin_viz.model.encoder.backbone import Model
 
 MODEL = tiny_model()
@@ -107,3 +108,23 @@ def test_some_samples_of_a_store_are_not_embedded_again(samples, tmp_path, encod
     np.testing.assert_allclose(
         table.enhanced, expected.enhanced, rtol=0, atol=1e-6 * np.abs(expected.enhanced).max()
     )
+
+
+def test_samples_whose_images_all_failed_have_no_tokens(samples, tmp_path) -> None:
+    samples[3].images["NI"].write_bytes(b"no picture")
+    store = mv.extract(samples, tmp_path / "store", tokens="all", **HOW)
+    with pytest.raises(
+        DataError, match=r"at least one sample must be usable: all 1 failed, the first: .*0003\.png"
+    ):
+        mv.sample_tokens(MODEL, store[3:4], progress=False)
+
+
+@pytest.mark.parametrize("function", [mv.embed, mv.sample_tokens])
+def test_samples_of_a_store_that_was_made_again_with_fewer_are_not_mixed_up(
+    samples, tmp_path, function
+) -> None:
+    held = list(mv.extract(samples, tmp_path / "store", tokens="all", **HOW))
+    shutil.rmtree(tmp_path / "store")
+    mv.extract(samples[:3], tmp_path / "store", tokens="all", **HOW)
+    with pytest.raises(StoreError, match="holds some no longer; read the samples again"):
+        function(MODEL, held[4:], progress=False)

@@ -14,7 +14,8 @@ def numbers(line):
     """The total, and the sum of what stands behind the equals sign."""
     total, parts = line.split(" = ")
     signed = re.findall(
-        r"([+-]?) ?(?:CLS|windows of \d+|bias|patches|class token|positions|biases|outside) (\S+)", parts
+        r"([+-]?) ?(?:CLS|windows of \d+|bias|patches|class token|positions|embedding|attention|mlp|biases|outside) (\S+)",
+        parts,
     )
     return float(total), sum(-float(n) if sign == "-" else float(n) for sign, n in signed)
 
@@ -26,7 +27,12 @@ def test_printed_parts_add_up_to_the_printed_score(kind, batch):
     images = [np.full((48, 16, 3), 30 * i, np.uint8) for i in range(batch)]
     direction = np.random.default_rng(0).normal(size=model.dim)
     tokens = model.encode(images)
-    for record in (mv.decompose(tokens, model.addon, direction), mv.cls_by_patch(model, images, direction)):
+    of_blocks = mv.cls_by_block(model, images, direction)
+    for record in (
+        mv.decompose(tokens, model.addon, direction),
+        mv.cls_by_patch(model, images, direction),
+        of_blocks,
+    ):
         lines = repr(record).removesuffix("\n)").split("(", 1)[1].strip().splitlines()
         assert len(repr(record)) < 1000
         assert len(lines) == (batch if batch <= 4 else 5)

@@ -74,6 +74,12 @@ def test_an_add_on_that_shifts_nothing_has_no_shift_to_look_along(tokens):
         target_directions("noise", tokens, None)
 
 
+@pytest.mark.parametrize("channel", [-1, DIM])
+def test_a_channel_that_the_enhanced_cls_does_not_have_is_refused(tokens, channel):
+    with pytest.raises(OptionError, match=rf"is one of 0\.\.{DIM - 1}: got {channel}; choose another"):
+        target_directions("channel", tokens, None, value=channel)
+
+
 def test_a_bad_prompt_is_named_and_takes_no_other_with_it():
     model = mv.load_model(device="cpu")
     prompts = encoded_prompts(model, ["a red top", "zebra", "a zebra in a blue coat"])

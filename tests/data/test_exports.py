@@ -296,6 +296,10 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_written(store, tm
     map_of = mv.project(table.plain, table.enhanced, method="separate", perplexity=2)
     with pytest.raises(OptionError, match=r"a map of store\.table\(\), 18 rows: got one of 7"):
         mv.export_store(store, out, to="csv", projection=map_of)
+    with pytest.raises(
+        OptionError, match=r"a map, as mv\.project\(table\.plain, table\.enhanced\) gives: got array"
+    ):
+        mv.export_store(store, out, to="csv", projection=map_of.plain)  # pyright: ignore[reportArgumentType]
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(OptionError, match=r"not installed .*pip install 'mswin-viz\[export\]'"):
         mv.export_store(store, out, to="faiss")

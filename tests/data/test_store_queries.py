@@ -17,7 +17,7 @@ from support.tiny import tiny_model
 
 import mswin_viz as mv
 from mswin_viz.analysis.embeddings.store import Store
-from mswin_viz.errors import OptionError, StoreError
+from mswin_viz.errors import DataError, OptionError, StoreError
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +163,9 @@ def test_what_is_not_there_is_refused(store, tmp_path) -> None:
         store.tokens(0, model="x")  # pyright: ignore[reportArgumentType]
     with pytest.raises(StoreError, match="a store goes with the model that made it"):
         store.tokens(0, model=tiny_model(seed=4))
+    other_size = tiny_model(size=(51, 17))  # of the same patches, and so of the same weights
+    with pytest.raises(StoreError, match=r"got \(51, 17\); load the model with image_size=\(48, 16\)"):
+        store.tokens(0, model=other_size)
     with pytest.raises(OptionError, match=r"patches, phase_means, stripe_means: got 'x'"):
         store.summary("x")
     with pytest.raises(StoreError, match=r"store\.json"):
@@ -171,6 +174,19 @@ def test_what_is_not_there_is_refused(store, tmp_path) -> None:
         mv.open_store(None)  # pyright: ignore[reportArgumentType]
     with pytest.raises(OptionError, match="root must be the folder"):
         mv.open_store(store.folder, root=tmp_path / "nowhere")
+
+
+def test_rows_that_have_all_failed_have_neither_a_table_nor_tokens(tmp_path) -> None:
+    samples = sample_files(tmp_path / "set", 2)
+    samples[1].images["NI"].write_bytes(b"no picture")
+    made = mv.extract(
+        samples, tmp_path / "store", model=tiny_model(), tokens="all", workers=0, progress=False
+    )
+    failed = made.where(status="failed")
+    with pytest.raises(DataError, match=r"at least one image with features: got .*1 images; .*failed rows"):
+        failed.table()
+    with pytest.raises(StoreError, match=r"row 0 must have tokens: it has failed \(.*0001\.png"):
+        failed.tokens(0)
 
 
 @pytest.mark.parametrize("name", ["store.json", "commits/part-00001.json"])

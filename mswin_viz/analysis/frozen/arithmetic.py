@@ -73,7 +73,7 @@ def _chosen(run: Run, func: Callable, condition: Any, first: Any = None, second:
 
 
 def _filled(run: Run, func: Callable, x: torch.Tensor, mask: torch.Tensor, value: Any) -> Any:
-    return torch.where(mask, constant_or_signal(run, value, x), x)
+    return _chosen(run, torch.where, mask, value, x)
 
 
 def _padded(

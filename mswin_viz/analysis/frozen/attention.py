@@ -35,7 +35,8 @@ def _multi_head_attention(
     dropout_p: float, out_weight: torch.Tensor, out_bias: Any, **options: Any,
 ) -> Any:  # fmt: skip
     """nn.MultiheadAttention written out, its weights held: ``[L, B, W]`` or ``[L, W]``."""
-    if options.get("static_k") is not None or not is_signal(value):
+    is_given = any(options.get(name) is not None for name in ("static_k", "static_v"))
+    if is_given or not is_signal(value):
         positional = (width, num_heads, in_weight, in_bias, bias_k, bias_v, add_zero_attn, dropout_p)
         run.left.add("multi_head_attention_forward")
         return func(query, key, value, *positional, out_weight, out_bias, **options)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
@@ -14,7 +12,14 @@ from torch.overrides import TorchFunctionMode
 from mswin_viz.analysis.frozen.operations import CASTS, NARROW, RULES, is_narrowing, name_of, out_of_place
 
 _FIRST = ("input", "self", "x", "tensors", "tensor")
-_SECOND = ("other", "mat2", "vec2", "exponent")
+_SECOND = ("other", "mat2", "vec", "vec2", "tensor", "exponent")
+_NAMED = {
+    "where": ("condition", "input", "other"), "addcmul": ("input", "tensor1", "tensor2"), "addcdiv": ("input", "tensor1", "tensor2"),
+    "addmm": ("input", "mat1", "mat2"), "addmv": ("input", "mat", "vec"), "addr": ("input", "vec1", "vec2"),
+    "addbmm": ("input", "batch1", "batch2"), "baddbmm": ("input", "batch1", "batch2"), "lerp": ("input", "end", "weight"),
+    "bilinear": ("input1", "input2"),
+}  # fmt: skip
+"""What torch calls the tensors of an operation that has names of its own for them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +50,9 @@ class Call:
         """The call of a function, its floating-point tensors in float64 if one of them is."""
         (name, in_place), named = name_of(func), dict(kwargs)
         target = named.pop("out", None)
-        args, writes_input = _without_inplace(func, _by_position(name, args, named), named)
+        if func is torch.Tensor.where:  # the method is given the condition after the tensor
+            func, args, named = torch.where, (), _of_method(args, named)
+        args, writes_input = _by_position(name, args, named), bool(named.pop("inplace", False))
         args, named = lifted(args, named, writes=in_place or name == "setitem")
         has_rule = name in RULES
         if has_rule and (in_place or writes_input):
@@ -139,34 +146,17 @@ def _each(value: Any, change: Callable[[torch.Tensor], Any]) -> Any:
 
 
 def _by_position(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """The first two tensors out of the keywords, whatever torch calls them."""
+    """The first two tensors, or all that an operation is named for, out of the keywords, whatever torch calls them."""
     if name not in RULES:
         return args
-    if name == "where" and "input" in kwargs:
-        return (*(args or (kwargs.pop("condition"),)), kwargs.pop("input"), kwargs.pop("other"))
-    for place, names in enumerate((_FIRST, _SECOND)):
+    wanted = [(key,) for key in _NAMED[name]] if name in _NAMED else (_FIRST, _SECOND)
+    for place, names in enumerate(wanted):
         given = next((key for key in names if key in kwargs), None)
         if given is not None and len(args) == place:
             args = (*args, kwargs.pop(given))
     return args
 
 
-def _without_inplace(
-    func: Callable, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], bool]:
-    """The arguments without ``inplace=``, and what it was."""
-    if "inplace" in kwargs:
-        return args, bool(kwargs.pop("inplace"))
-    place = _place_of_inplace(func)
-    if place is None or len(args) <= place:
-        return args, False
-    return (*args[:place], *args[place + 1 :]), bool(args[place])
-
-
-@cache
-def _place_of_inplace(func: Callable) -> int | None:
-    try:
-        names = list(inspect.signature(func).parameters)
-    except (TypeError, ValueError):
-        return None
-    return names.index("inplace") if "inplace" in names else None
+def _of_method(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the method ``where`` by the names of the function."""
+    return {**dict(zip(("input", "condition", "other"), args, strict=False)), **kwargs}

@@ -134,8 +134,6 @@ class FrozenPass(TorchFunctionMode):
             return call.args[0]
         if func.__name__ in _AS_A_NUMBER:
             return self.hold(func(args[0].detach()))
-        if call.name == "iter":
-            return iter(call.args[0].unbind(0))
         rule = RULES.get(call.name)
         if rule is None:
             return self._as_it_is(call)

@@ -24,8 +24,6 @@ def _picked(run: Run, func: Callable, x: torch.Tensor, *args: Any, dim_at: int, 
 
 
 def _sorted(run: Run, func: Callable, x: torch.Tensor, *args: Any, **options: Any) -> Any:
-    if args and isinstance(args[0], bool):  # sort(descending, dim)
-        args, options = (), {**options, **dict(zip(("descending", "dim"), args, strict=False))}
     return _picked(run, torch.sort, x, *args, dim_at=0, **options)
 
 
@@ -92,7 +90,7 @@ def _pool(name: str, n_axes: int) -> Callable:
 
 RULES = {
     "sort": _sorted, "msort": _first_axis, "topk": partial(_picked, dim_at=1), "kthvalue": partial(_picked, dim_at=1),
-    "cummax": partial(_picked, dim_at=0), "cummin": partial(_picked, dim_at=0), "mode": _middle, "median": _middle,
+    "cummax": partial(_picked, dim_at=0), "cummin": partial(_picked, dim_at=0), "mode": partial(_picked, dim_at=0), "median": _middle,
     "nanmedian": _middle, "max": _extreme, "min": _extreme, "amax": _extremes, "amin": _extremes, "maximum": _of_two,
     "minimum": _of_two, "fmax": _of_two, "fmin": _of_two,
 }  # fmt: skip

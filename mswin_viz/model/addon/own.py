@@ -96,12 +96,13 @@ class Addon(nn.Module):
         """What the module returns for copies of the tokens, which it may change in place."""
         return self.module(*(x.clone() for x in (patches, cls)[: 1 + self.reads_cls] if x is not None))
 
-    def activations(
-        self, patches: Float[torch.Tensor, "batch token dim"]
-    ) -> Float[torch.Tensor, "batch token wide"] | None:
-        """The module's own activation of each token, ``module.activations(patches)``; None if it has no such method."""
+    def activations(self, patches: Float[torch.Tensor, "batch token dim"]) -> Any:
+        """What the module says of each token, ``module.activations(patches)``; None if it has no such method.
+
+        It is to be ``[batch, token, wide]``, which is checked where windows show it: ``window_activations``.
+        """
         tell = getattr(self.module, "activations", None)
-        return cast("torch.Tensor", tell(patches.clone())) if callable(tell) else None
+        return tell(patches.clone()) if callable(tell) else None
 
     @property
     def n_behind(self) -> int:
