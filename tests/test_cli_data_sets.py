@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
+from support.strange_files import strew
 from typer.testing import CliRunner
 
 import mswin_viz as mv
@@ -122,3 +124,36 @@ def test_export_of_a_store_that_is_not_complete_says_so(people: Path, tmp_path: 
     done = CliRunner().invoke(cli.app, ["export", str(store), "--to", "csv", "-o", str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     assert "the store is not complete, what is done is exported: " in done.stdout
+
+
+READ_A_FOLDER = {
+    "doctor": "doctor --data SET",
+    "extract": "extract SET --out OUT/store --workers 0",
+    "train": "train --data SET --out OUT/a.pth --validation 0 --steps 1 --scales 4",
+    "ablate": "ablate --data SET --out OUT/a.json --seeds 1 --steps 1 --scales 4 --rows mlp_on_cls",
+    "attribute": "attribute SET/test/RGB --out OUT/maps --method gradient_x_input",
+    "render": "render SET/test/RGB --out OUT/heat --scale 3",
+}
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes that have a name")
+@pytest.mark.filterwarnings("ignore::UserWarning")  # each says what is left out
+@pytest.mark.parametrize("command", READ_A_FOLDER)
+def test_no_command_waits_for_or_stops_at_what_is_strange_in_a_folder(command: str, tmp_path: Path) -> None:
+    root, out = write_samples(tmp_path / "set", identities=4, cameras=2, shots=1, seed=5), tmp_path / "out"
+    for file in [file for file in root.rglob("*.jpg") if file.name[:6] > "000002"]:
+        (root / "train_171" / file.parent.name).mkdir(parents=True, exist_ok=True)
+        file.rename(root / "train_171" / file.parent.name / file.name)
+    strew(root)
+    words = READ_A_FOLDER[command].replace("SET", str(root)).replace("OUT", str(out)).split()
+    done = CliRunner().invoke(cli.app, words)
+    if command == "doctor":
+        assert done.exit_code == 1
+        assert all(f"{kind}.png" in done.output.replace("\n", "") for kind in ("pipe", "socket", "device"))
+        return
+    assert done.exit_code == 0, (done.output, done.exception)
+    made = {path.suffix for path in out.rglob("*") if path.is_file()}
+    assert made & {".parquet", ".pth", ".json", ".png"}
+    if command in ("attribute", "render"):
+        assert len([path for path in out.rglob("*.png") if path.name.startswith("00000")]) == 4
