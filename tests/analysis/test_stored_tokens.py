@@ -8,9 +8,11 @@ import errno
 import json
 import os
 import shutil
+import time
 import warnings
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -30,7 +32,7 @@ from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.storage import destinations, temporary_folders
 from mswin_viz.data.storage.file_locks import locked
-from mswin_viz.data.storage.stored_arrays import _hash_of_value
+from mswin_viz.data.storage.stored_arrays import _hash_of_value, array_record, stored_array
 from mswin_viz.errors import OutputError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.training import stored_tokens
@@ -826,3 +828,27 @@ def test_tokens_are_read_where_the_working_folder_is_gone(
         tokens_of(model, samples, kept)
     with pytest.raises(OutputError, match="needs a valid path"):
         tokens_of(model, samples, Path("kept"))
+
+
+def test_headers_of_arrays_are_parsed_by_one_thread_at_a_time(tmp_path: Path, monkeypatch) -> None:
+    """Python 3.11 raises a SystemError now and then where two threads parse text at once."""
+    inside, met, mapped = [], [], np.lib.format.open_memmap
+
+    def watched(file, **options):
+        met.extend(inside)
+        inside.append(file)
+        time.sleep(0.002)
+        try:
+            return mapped(file, **options)
+        finally:
+            inside.remove(file)
+
+    files = [tmp_path / f"{number}.npy" for number in range(8)]
+    for number, file in enumerate(files):
+        np.save(file, np.full(5, number, np.float32))
+    records = [array_record(file) for file in files]
+    monkeypatch.setattr(np.lib.format, "open_memmap", watched)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(stored_array, files, records))
+    assert [array[0] for array in found] == list(range(8))
+    assert met == []

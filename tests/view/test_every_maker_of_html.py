@@ -194,7 +194,12 @@ def test_every_view_that_a_notebook_stores_is_among_them(made: Made) -> None:
     while left:
         found.update(left[-1].__subclasses__())
         left += left.pop().__subclasses__()
-    assert {some for some in found if some.__module__.startswith("mswin_viz.")} <= made.classes
+    names = {
+        f"{some.__module__}.{some.__qualname__}" for some in made.classes
+    }  # a test may have imported one anew
+    assert {
+        f"{some.__module__}.{some.__qualname__}" for some in found if some.__module__.startswith("mswin_viz.")
+    } <= names
 
 
 def test_every_document_is_of_harmless_elements_and_text(made: Made) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import stat
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _PORTION = 2**24  # values looked at at once
 _MOST_BYTES = 2**30  # of an index: it may name every image of a data set
 _HASH = "blake2b"
+_PARSING = threading.Lock()
+"""Headers are Python text, and Python 3.11 fails now and then where two threads parse at once."""
 
 _Index = TypeVar("_Index", bound=BaseModel)
 
@@ -55,7 +58,8 @@ def read_index(file: Path, kind: type[_Index]) -> _Index:
 def array_record(file: Path) -> ArrayRecord:
     """The record of an array that has been written; a `CacheError` if it was deleted meanwhile."""
     try:
-        array = np.load(file, mmap_mode="r")
+        with _PARSING:
+            array = np.load(file, mmap_mode="r")
         return ArrayRecord(
             shape=list(array.shape), dtype=array.dtype.str, n_bytes=file.stat().st_size, blake2b=_hash(file)
         )
@@ -80,7 +84,8 @@ def stored_array(file: Path, record: ArrayRecord) -> Shaped[np.ndarray, "*shape"
             raise CacheError(f"{name} has {n_bytes:,} bytes, not {record.n_bytes:,}")
         if _hash(file) != record.blake2b:
             raise CacheError(f"{name} does not hold what was written to it")
-        array = np.lib.format.open_memmap(file, mode="c")
+        with _PARSING:
+            array = np.lib.format.open_memmap(file, mode="c")
     except CacheError:
         raise
     except FileNotFoundError as problem:
