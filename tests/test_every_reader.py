@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
-import pickle
 import random
 import stat
 import threading
@@ -13,10 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-import yaml
 from support.functions_that_ran import functions_that_call, noted
 from support.mutations import mutated
 from support.readers import READERS
@@ -31,7 +25,12 @@ READING = {
     "open", ".open", "os.open", ".read_text", ".read_bytes", "torch.load", "np.load", "json.loads", "json.load", "yaml.safe_load",
     "yaml.compose", "load_file", "safe_open", "pq.ParquetFile", "csv.reader", "csv.DictReader", "zipfile.ZipFile",
     "pickletools.genops", ".open_memmap", "np.memmap", "np.fromfile", "json_value", "read_json", "read_index", "read_table",
-    "read_lines", "stored_array",
+    "read_lines", "stored_array", ".literal_eval", ".fdopen", ".readlines", ".readinto", "io.open", "codecs.open", "mmap.mmap", "tarfile.open",
+    "gzip.open", "bz2.open", "lzma.open", "np.loadtxt", "np.genfromtxt", "np.load_npz", "pd.read_csv", "pd.read_json", "pd.read_parquet",
+    "pd.read_excel", "pd.read_table", "pd.read_feather", "pq.read_table", "pq.read_schema", "pq.read_metadata", "pa.memory_map", ".OSFile",
+    ".open_file", ".open_stream", ".dataset", "csv.read_csv", "json.JSONDecoder", "tomllib.load", "tomllib.loads", "configparser.ConfigParser",
+    "ET.parse", "ET.fromstring", "torch.from_file", "safetensors.deserialize", "load", "loads", "safe_load", "urlopen", ".urlopen",
+    ".from_pretrained", "Image.open",
 }  # fmt: skip
 """What reads files and texts, by its name or as it is called."""
 NO_READERS = {
@@ -40,6 +39,8 @@ NO_READERS = {
     "analysis/extraction/shard_rows.py:__init__": "keeps arrays",
     "cli/jupyter.py:demo": "the notebook that comes along",
     "data/exports/faiss_index.py:write_faiss": "what it has just written",
+    "data/images/decoder_messages.py:_c_file": "what decoders print",
+    "data/images/decoder_messages.py:_sort": "what decoders print",
     "data/storage/file_writing.py:write_bytes": "writes",
     "data/storage/file_writing.py:new_file": "writes",
     "data/storage/file_writing.py:mapped_array": "writes",
@@ -126,7 +127,7 @@ def test_every_reader_of_the_package_reads_a_good_file_here(made) -> None:
 @pytest.mark.parametrize("share", ["quick", pytest.param("whole", marks=pytest.mark.torture)])
 def test_a_mutated_file_is_read_or_refused(kind: str, share: str, made) -> None:
     file, there = made(kind)
-    first, last = {"quick": (0, QUICK), "whole": (QUICK, WHOLE)}[share]
+    first, last = {"quick": (0, QUICK), "whole": (0, WHOLE)}[share]
     n_refused = 0
     for seed in range(first, last):
         file.write_bytes(mutated(there[file], random.Random(f"{kind} {seed}")))
@@ -180,26 +181,6 @@ def kept(kind: str, file: Path, what: str) -> object:
         return outcome(kind, file, what)
     except BaseException as problem:
         return problem
-
-
-UNSAFE: dict[str, Callable[[bytes], object]] = {
-    "by Python": pickle.loads,
-    "os.system by REDUCE, a pickle": pickle.loads,
-    "os.system by REDUCE, in an array of objects": lambda file: np.load(io.BytesIO(file), allow_pickle=True),
-    "by INST, in a file of torch before 1.6": lambda file: torch.load(io.BytesIO(file), weights_only=False),
-    "os.system by REDUCE, in an archive of torch": lambda file: torch.load(
-        io.BytesIO(file), weights_only=False
-    ),
-    "text: apply": yaml.unsafe_load,
-}
-"""What a crafted file is -> a reader that lets it run."""
-
-
-@pytest.mark.parametrize("name", UNSAFE)
-def test_a_crafted_file_runs_code_where_its_reader_lets_it(name: str, tmp_path: Path) -> None:
-    with contextlib.suppress(Exception):  # what it makes afterwards may be no array
-        UNSAFE[name](harmful(tmp_path / "canary")[name])
-    assert (tmp_path / "canary").exists()
 
 
 @EACH

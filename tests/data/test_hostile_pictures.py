@@ -9,19 +9,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.hostile_pictures import WAYS, hostile_file
+from support.hostile_pictures import WAYS, hostile_file, whole_files
 from support.refusals import memory
 from support.tiny import tiny_model
 
 import mswin_viz as mv
 from mswin_viz.data.images.image_source import open_image
+from mswin_viz.data.images.picture_files import opened_file, picture_formats
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.sets.files import image_suffixes
 from mswin_viz.errors import ImageError, ImageFileError
 
 SECONDS, MEBIBYTES = 5, 700  # of a processor; a picture of 100 million pixels in RGB and once more
 SHARES = ["quick", pytest.param("whole", marks=[pytest.mark.torture, pytest.mark.timeout(1800)])]
-SEEDS = {"quick": range(100), "whole": range(100, 1000)}
+SEEDS = {"quick": range(100), "whole": range(1000)}
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),
@@ -88,3 +89,11 @@ def test_each_opens_or_is_refused_by_name_and_a_set_keeps_the_others(
 
 def test_every_way_is_met_in_the_quick_share() -> None:
     assert {hostile_file(seed)[0][5:].rsplit(".", 1)[0] for seed in SEEDS["quick"]} == set(WAYS)
+
+
+def test_every_format_that_is_read_is_among_them() -> None:
+    met = set()
+    for name, (_, content) in whole_files().items():
+        with opened_file(content, name) as image:
+            met.add(image.format)
+    assert met == set(picture_formats())

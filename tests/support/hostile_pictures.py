@@ -68,7 +68,7 @@ def _any_mode(mode: str) -> Image.Image:
 
 
 @cache
-def _whole() -> dict[str, tuple[str, bytes]]:
+def whole_files() -> dict[str, tuple[str, bytes]]:
     """Every format in every mode and with every option that Pillow writes it in."""
     found = {}
     for kind, ending in KINDS.items():
@@ -80,13 +80,14 @@ def _whole() -> dict[str, tuple[str, bytes]]:
                     found[f"{kind} {mode} {options}"] = (ending, saved(_any_mode(mode), kind, **options))
                 except (OSError, ValueError, KeyError, TypeError, RuntimeError, struct.error, SystemError):
                     continue  # Pillow does not write it so
+    more = {"tiff": ".tif", "psd": ".psd", "sun": ".ras", "mpo": ".mpo"}
     return found | {
-        name: (".tif" if "tiff" in name else ".img", content) for name, content in files().items()
+        name: (more.get(name.split(",")[0], ".img"), content) for name, content in files().items()
     }
 
 
 def _one(rng: random.Random) -> tuple[str, bytes]:
-    whole = _whole()
+    whole = whole_files()
     return whole[rng.choice(sorted(whole))]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 
 import numpy as np
 from PIL import Image
@@ -28,6 +29,26 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     return file.getvalue()
 
 
+def photoshop(*, packed: bool) -> bytes:
+    """A PSD file, which Pillow does not write: three planes, each row as it is or as one run after another."""
+    planes = np.asarray(picture()).transpose(2, 0, 1)
+    header = b"8BPS" + struct.pack(">H6xHLLHH", 1, 3, HIGH, WIDE, 8, 3)
+    words = b"8BIM" + struct.pack(">HHL", 0x0404, 0, 4) + b"abcd"  # a resource: number, no name, length
+    start = header + struct.pack(">L", 0) + struct.pack(">L", len(words)) + words + struct.pack(">L", 0)
+    if not packed:
+        return start + struct.pack(">H", 0) + planes.tobytes()
+    rows = [bytes([WIDE - 1]) + row.tobytes() for plane in planes for row in plane]
+    lengths = struct.pack(f">{len(rows)}H", *map(len, rows))
+    return start + struct.pack(">H", 1) + lengths + b"".join(rows)
+
+
+def sun_raster(*, packed: bool) -> bytes:
+    """A raster of Sun, which Pillow does not write: BGR, as it is or with its escape doubled."""
+    pixels = np.asarray(picture())[..., ::-1].tobytes()
+    data = pixels.replace(b"\x80", b"\x80\0") if packed else pixels
+    return struct.pack(">8L", 0x59A66A95, WIDE, HIGH, 24, len(data), 2 if packed else 1, 0, 0) + data
+
+
 def files() -> dict[str, bytes]:
     """Name -> content."""
     image, exif = picture(), turned_by(6)
@@ -43,6 +64,10 @@ def files() -> dict[str, bytes]:
         "ppm": saved(image, "PPM"),
         "pcx": saved(image, "PCX"),
         "sgi": saved(image, "SGI"),
+        "psd": photoshop(packed=False),
+        "psd, packed": photoshop(packed=True),
+        "sun": sun_raster(packed=False),
+        "sun, packed": sun_raster(packed=True),
         "tiff, fax": saved(image.convert("1"), "TIFF", compression="group4"),
     }
     for codec in ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits"):

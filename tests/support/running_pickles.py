@@ -35,6 +35,16 @@ def run(canary: Path) -> bytes:
     return text(f"touch {canary}")
 
 
+def _attribute(of: bytes, name: str) -> bytes:
+    return imported("builtins", "getattr") + packed(of, text(name)) + b"R"
+
+
+def _mapped(canary: Path, new: bytes) -> bytes:
+    """A tuple of what os.system answers; both it and the map are made by ``__new__`` alone."""
+    calls = imported("builtins", "map") + packed(imported("os", "system"), packed(run(canary))) + new
+    return imported("builtins", "tuple") + packed(calls) + new
+
+
 CODE_THAT_RUNS: dict[str, Callable[[Path], bytes]] = {
     "os.system by REDUCE": lambda c: imported("os", "system") + packed(run(c)) + b"R",
     "posix.system by REDUCE": lambda c: imported("posix", "system") + packed(run(c)) + b"R",
@@ -43,20 +53,31 @@ CODE_THAT_RUNS: dict[str, Callable[[Path], bytes]] = {
         imported("__builtin__", "exec") + packed(text(f"open({str(c)!r}, 'w')")) + b"R"
     ),
     "a chain of getattr": lambda c: (
-        imported("builtins", "getattr") + packed(imported("os", "path"), text("os")) + b"R"
+        _attribute(_attribute(imported("os", "path"), "os"), "system") + packed(run(c)) + b"R"
     ),
-    "by NEWOBJ": lambda c: imported("subprocess", "Popen") + packed(text(f"touch {c}")) + b"\x81",
-    "by NEWOBJ_EX": lambda c: imported("subprocess", "Popen") + packed(run(c)) + b"}\x92",
+    "by NEWOBJ": lambda c: _mapped(c, b"\x81"),
+    "by NEWOBJ_EX": lambda c: _mapped(c, b"}\x92"),
     "by INST": lambda c: b"(" + run(c) + b"ios\nsystem\n",
     "by OBJ": lambda c: b"(" + imported("os", "system") + run(c) + b"o",
     "by STACK_GLOBAL": lambda c: text("os") + text("system") + b"\x93" + packed(run(c)) + b"R",
     "by EXT1": lambda c: b"\x82\x01" + packed(run(c)) + b"R",
-    "by BUILD of what it imports": lambda c: (
-        imported("os", "environ") + b"}(" + text("a") + text("b") + b"ub"
+    "by BUILD, twice": lambda c: (
+        imported("types", "SimpleNamespace")
+        + b")\x81}"
+        + text("__setstate__")
+        + imported("os", "system")
+        + b"sb"
+        + run(c)
+        + b"b"
     ),
     "torch's own loader": lambda c: imported("torch.jit", "load") + packed(text(str(c))) + b"R",
     "torch.save": lambda c: imported("torch", "save") + packed(number(1), text(str(c))) + b"R",
     "numpy's loader": lambda c: imported("numpy", "load") + packed(text(str(c))) + b"R",
+    "numpy's writer": lambda c: (
+        imported("numpy", "memmap")
+        + packed(text(str(c)), text("uint8"), text("w+"), number(0), packed(number(1)))
+        + b"R"
+    ),
     "a name under __torch__ that is a module": lambda c: (
         imported("__torch__.os", "system") + packed(run(c)) + b"R"
     ),
@@ -64,6 +85,15 @@ CODE_THAT_RUNS: dict[str, Callable[[Path], bytes]] = {
     "a class of torch's own": lambda c: imported("__torch__.torch.classes.x", "Y") + b")\x81" + run(c) + b"b",
 }
 """What the pickle does, and its operations."""
+WORTHLESS_ALONE = {
+    "by EXT1": "the program must have registered an extension",
+    "torch's own loader": "opens one more file",
+    "numpy's loader": "opens one more file",
+    "a name under __torch__ that is a module": "for readers of TorchScript",
+    "__torch__ itself": "for readers of TorchScript",
+    "a class of torch's own": "for readers of TorchScript",
+}
+"""Those that make no canary where Python itself reads them -> why."""
 
 
 def _legacy(value: bytes, keys: bytes = b"]") -> bytes:
@@ -115,7 +145,7 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
     "in a persistent id": lambda value: _legacy(packed(text("storage"), value, text("0")) + b"Q"),
     "as a tensor's size": lambda value: _of_torch(tensor().replace(packed(number(2), number(3)), value)),
     "in TorchScript": lambda value: archive(members(pickled(module({"w": tensor(), "other": value})))),
-    "in TorchScript's constants": lambda value: archive(members(constants=pickled(value))),
+    "in TorchScript's constants": lambda value: archive(members(**{"a__constants.pkl": pickled(value)})),
     "in a file of torch before 1.6": _legacy,
     "among the keys before 1.6": lambda value: _legacy(b"}", value),
     "before the number of 1.6": lambda value: PROTOCOL + value + STOP + _legacy(b"}"),
@@ -130,7 +160,9 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
 TEXTS: dict[str, Callable[[Path], str]] = {
     "apply": lambda canary: f"!!python/object/apply:os.system ['touch {canary}']",
     "apply in a value": lambda canary: f"MODEL:\n  A: !!python/object/apply:os.system ['touch {canary}']",
-    "new": lambda canary: f"!!python/object/new:subprocess.Popen [[touch, '{canary}']]",
+    "new": lambda canary: (
+        f"!!python/object/new:tuple [!!python/object/new:map [!!python/name:os.system , ['touch {canary}']]]"
+    ),
     "state": lambda canary: (
         "!!python/object/new:type\nargs: [z, !!python/tuple [], {extend: !!python/name:exec }]\n"
         f"listitems: \"open('{canary}', 'w')\""
