@@ -149,6 +149,19 @@ def test_an_uploaded_name_leads_nowhere_else(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "ending"),
+    [("é" * 240 + ".png", "é.png"), ("人" * 250 + ".jpeg", "人.jpeg"), ("a" * 250 + ".png", "a.png"), ("x\ud800.png", "x_.png"),
+     ("x." + "é" * 240, "é"), ("x\udce9" * 120 + ".png", ".png")],
+)  # fmt: skip
+def test_an_uploaded_name_that_only_other_systems_allow_is_changed_to_one_that_is_allowed_here(
+    name: str, ending: str
+) -> None:
+    folder = stored([name, name], [b"1", b"2"])
+    assert {path.read_bytes() for path in folder.iterdir()} == {b"1", b"2"}
+    assert all(path.name.endswith(ending) for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
     ("names", "contents"), [([], []), (["a"], []), (["a"], [b""]), ([".."], [b"1"]), (["/"], [b"1"])]
 )
 def test_an_upload_without_names_or_content_is_refused(names, contents) -> None:

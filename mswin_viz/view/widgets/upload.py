@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import anywidget
 
+from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.storage.destinations import short_name
 from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.data.storage.temporary_folders import temporary_folder
 from mswin_viz.errors import DataError
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.guarded import Guard
 from mswin_viz.view.widgets.lifetime import ClosedWhole
+
+_HALVES = re.compile("[\ud800-\udfff]")
+"""Of a letter beyond 16 bits, which has two; a name in Windows may have one alone."""
+_LONGEST_ENDING = 40  # bytes
 
 
 class Upload(ClosedWhole, anywidget.AnyWidget):
@@ -46,11 +54,19 @@ def stored(names: Sequence[str], contents: Sequence[bytes]) -> Path:
         )
     folder = temporary_folder("mswin_viz_upload_", n_bytes=sum(map(len, contents)))
     for at, (name, content) in enumerate(zip(names, contents, strict=True)):
-        bare = PureWindowsPath(PurePosixPath(str(name)).name).name.replace("\0", "")
+        bare = _kept_name(str(name))
         if not content or bare in ("", ".", ".."):
             raise DataError(
-                f"an upload needs files with a name and content: got {str(name)!r} of {len(content)} bytes"
+                f"an upload needs files with a name and content: got {short_text(str(name), 100)!r} of {len(content)} bytes"
             )
         file = folder / bare
         write_bytes(folder / f"{at} {bare}" if file.exists() else file, content)
     return folder
+
+
+def _kept_name(name: str) -> str:
+    """A name without folders that this system can give a file: others allow longer ones, and halves of letters."""
+    bare = _HALVES.sub("_", PureWindowsPath(PurePosixPath(name).name).name.replace("\0", ""))
+    stem, ending = os.path.splitext(bare)
+    is_ending = len(os.fsencode(ending)) <= _LONGEST_ENDING
+    return short_name(Path(stem)) + ending if stem and is_ending else short_name(Path(bare))
