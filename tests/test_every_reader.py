@@ -14,7 +14,7 @@ import pytest
 from support.functions_that_ran import functions_that_call, noted
 from support.mutations import mutated
 from support.readers import READERS
-from support.refusals import MEBIBYTES, memory
+from support.refusals import MEBIBYTES, OF_PYTHON, memory
 from support.running_pickles import harmful
 
 import mswin_viz
@@ -106,6 +106,7 @@ def outcome(kind: str, file: Path, what: object) -> str:
         assert len(said) > 30, f"{kind}, {what}: {refusal!r} does not say what is wrong"
         assert "\n" not in said, f"{kind}, {what}: {said!r}"
         assert len(said) < 1200, f"{kind}, {what}: {said!r}"
+        assert not OF_PYTHON.search(said), f"{kind}, {what}: {said!r}"
         said.encode()
     assert time.process_time() - began < SECONDS, f"{kind}, {what}"
     assert memory("VmHWM") - before < MEBIBYTES, f"{kind}, {what}"

@@ -175,6 +175,14 @@ def test_values_that_are_not_finite_are_refused_by_name(tmp_path):
         open_image(saved(tmp_path, values, "tiff"), deep_range=(290, 300))
 
 
+@pytest.mark.parametrize("deep_range", [None, (290, 300)])
+def test_a_signalling_nan_is_refused_like_any_other_and_warns_of_nothing(tmp_path, deep_range):
+    values = ramp(290, 300).astype(np.float32)
+    values.view(np.uint32)[2, 3] = 0x7FA00000
+    with pytest.raises(ImageError, match=r"thermal\.tiff holds NaN"):
+        open_image(saved(tmp_path, values, "tiff"), deep_range=deep_range)
+
+
 @pytest.mark.parametrize("deep_range", [None, (29_315, 30_815)])
 def test_eight_bits_are_never_touched(tmp_path, deep_range):
     picture = np.random.default_rng(6).integers(90, 99, size=(HIGH, WIDE, 3), dtype=np.uint8)

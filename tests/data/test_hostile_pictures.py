@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.hostile_pictures import WAYS, hostile_file, whole_files
-from support.refusals import memory
+from support.refusals import OF_PYTHON, memory
 from support.tiny import tiny_model
 
 import mswin_viz as mv
@@ -64,6 +64,7 @@ def test_each_opens_or_is_refused_by_name_and_a_set_keeps_the_others(
             assert name in said
             assert "\n" not in said
             assert len(said) < 700
+            assert not OF_PYTHON.search(said), said
             refused[name] = said
         else:
             ways[name[5:].rsplit(".", 1)[0]] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,11 @@ from mswin_viz.errors import MswinVizError, WeightsError
 
 SECONDS = 6  # of a processor; the slowest takes 2
 MEBIBYTES = 700
+OF_PYTHON = re.compile(
+    r"requires a buffer|index out of range|values to unpack|has no attribute|not subscriptable|NoneType|codec can't|\bb['\"]|Traceback|<class |"
+    r"\w+Plugin\b|tempfile\.|0x[0-9a-f]{9}|: \)|\s\(\)"
+)
+"""How Python and its libraries fail inside a reader, which says nothing of the file."""
 
 
 def memory(field: str) -> float:

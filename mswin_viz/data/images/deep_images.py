@@ -78,7 +78,10 @@ def eight_bit(
     ImageError
         If values are not finite or, without a range, not whole numbers of 0..65535.
     """
-    exact = values.astype(np.float64)
+    with np.errstate(
+        invalid="ignore", over="ignore"
+    ):  # a NaN may be a signal, and larger numbers become infinity
+        exact = values.astype(np.float64)
     if not np.isfinite(exact).all():
         raise ImageError(
             f"an image must hold finite values: {name} holds NaN or infinity; replace them first"

@@ -17,6 +17,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from mswin_viz.data.images import jpeg_headers
 from mswin_viz.data.images.decoder_messages import caught_messages
+from mswin_viz.data.images.decoder_words import decoder_words
 from mswin_viz.data.images.file_kinds import kind_in_words
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import ImageError, ImageFileError, MswinVizError, OptionError
@@ -125,12 +126,7 @@ def check_size(image: Image.Image, name: str) -> None:
 
 def unreadable(name: str, problem: object) -> ImageFileError:
     """The error for a file that cannot be read, with a reason in words or what Pillow raised."""
-    reason = problem
-    if isinstance(problem, Exception):
-        words = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
-        if not words or not isinstance(problem, OSError | SyntaxError | ValueError | EOFError):
-            words = f"{type(problem).__name__}: {words}"
-        reason = "; ".join([words, *getattr(problem, "__notes__", ())])
+    reason = decoder_words(problem) if isinstance(problem, Exception) else problem
     return ImageFileError(
         f"an image file must exist and be whole: {name} cannot be read ({short_text(reason, _LONGEST_REASON)}); "
         "replace it or leave it out"
@@ -222,7 +218,7 @@ def _identified(file: BinaryIO, name: str) -> Image.Image:
                 problems.append(is_of_kind)
         except Exception as problem:
             if accepts is not None:
-                problems.append(f"damaged {kind} header: {str(problem) or type(problem).__name__}")
+                problems.append(f"damaged {kind} header: {decoder_words(problem)}")
     raise unreadable(name, problems[0] if problems else kind_in_words(start))
 
 

@@ -66,7 +66,8 @@ def json_value(
         if _is_deeper(value, _MOST_DEEP):
             raise RecursionError(f"more than {_MOST_DEEP} lists and objects in one another")
     except (ValueError, RecursionError) as problem:
-        why = short_text(str(problem), 120)
+        is_text = not isinstance(problem, UnicodeError)
+        why = short_text(str(problem), 120) if is_text else "it is not text in UTF-8"
         raise error(f"{what} must be JSON: {why}; {remedy}") from problem
     return value
 

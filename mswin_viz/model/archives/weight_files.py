@@ -46,6 +46,15 @@ _BEGINNINGS = (
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.\w+)", re.A)
 _MOST_HEADER = 16 * 2**20  # bytes: more than 100,000 tensors
 _COPY = "copy the folder again"
+_JSON = {
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
+"""Of values that are no object: class of Python -> what JSON calls them."""
 _MOST_SHOWN = 300  # characters of a path
 
 
@@ -203,6 +212,6 @@ def _json(file: Path) -> Mapping[str, Any]:
     content = read_json(file, what="the file beside weights", remedy="copy it again", error=WeightsError)
     if not isinstance(content, dict):
         raise WeightsError(
-            f"{file.name} beside weights must be a JSON object: {shown_text(file)} is a {type(content).__name__}; copy it again"
+            f"{file.name} beside weights must be a JSON object: {shown_text(file)} holds {_JSON[type(content)]}; copy it again"
         )
     return content

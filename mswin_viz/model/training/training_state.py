@@ -194,8 +194,9 @@ def _loaded(path: Path, most_bytes: int, most_beside: int) -> Any:
     except pickle.UnpicklingError as problem:
         raise refusal(path, "it holds more than tensors and numbers") from problem
     except Exception as problem:  # a damaged file fails in any way: the readers have no error of their own
-        why = next(iter(str(problem).splitlines()), type(problem).__name__)
-        raise refusal(path, f"it cannot be read ({short_text(why, 120)})") from problem
+        is_said = isinstance(problem, OSError | zipfile.BadZipFile) and str(problem)
+        why = short_text(next(iter(str(problem).splitlines())), 120) if is_said else "it is damaged"
+        raise refusal(path, f"it cannot be read ({why})") from problem
 
 
 def _content(path: Path, most_bytes: int) -> bytes:
