@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from support.feature_store import feature_store
 from support.image_files import sample_files
@@ -197,6 +199,23 @@ def test_a_damaged_description_is_one_error(store, tmp_path, name, content) -> N
     is_later = name == "store.json" and b"format" in content  # of a version to come, not damaged
     with pytest.raises(StoreError, match="update" if is_later else "delete"):
         mv.open_store(copy)
+
+
+@pytest.mark.parametrize("where", ["the name of a column", "a value"])
+def test_text_of_a_shard_that_is_not_in_utf_8_is_damage(store, tmp_path, where) -> None:
+    copy = Path(shutil.copytree(store.folder, tmp_path / "copy"))
+    file = copy / "manifest" / "part-00000.parquet"
+    if where == "a value":
+        table = pq.read_table(file)
+        places = pa.py_buffer(np.arange(table.num_rows + 1, dtype=np.int32))
+        paths = pa.StringArray.from_buffers(table.num_rows, places, pa.py_buffer(b"\xff" * table.num_rows))
+        at = table.column_names.index("path")
+        pq.write_table(table.set_column(at, table.schema.field("path"), paths), file)
+    else:
+        file.write_bytes(file.read_bytes().replace(b"modality", b"m\x8fdality"))
+    opened = mv.open_store(copy)
+    with pytest.raises(StoreError, match=r"part-00000\.parquet cannot be read \(.*UTF-?8.*extract again"):
+        opened.column("path")
 
 
 def test_opening_reads_no_rows(store, tmp_path) -> None:

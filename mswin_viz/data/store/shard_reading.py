@@ -91,11 +91,16 @@ def _table(source: Any, names: list[str] | None) -> pa.Table:
 
     Arrow's own threads may still let go of what they read when the program ends, and then abort it (Apache Arrow, issue 34314).
     """
-    with pq.ParquetFile(source, pre_buffer=False) as file:
-        missing = [name for name in names or () if name not in file.schema_arrow.names]
-        if missing:
-            raise pa.ArrowInvalid(f"it has no column {missing[0]}")
-        return file.read(names, use_threads=False).replace_schema_metadata(None)
+    try:
+        with pq.ParquetFile(source, pre_buffer=False) as file:
+            missing = [name for name in names or () if name not in file.schema_arrow.names]
+            if missing:
+                raise pa.ArrowInvalid(f"it has no column {missing[0]}")
+            table = file.read(names, use_threads=False).replace_schema_metadata(None)
+    except UnicodeError as problem:
+        raise pa.ArrowInvalid("the name of a column is not text in UTF-8") from problem
+    table.validate(full=True)  # of what Parquet calls text, Arrow does not look whether it is
+    return table
 
 
 def _damaged(files: ShardFiles, file: object, problem: Exception) -> StoreError:
