@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -216,6 +217,30 @@ def test_text_of_a_shard_that_is_not_in_utf_8_is_damage(store, tmp_path, where) 
     opened = mv.open_store(copy)
     with pytest.raises(StoreError, match=r"part-00000\.parquet cannot be read \(.*UTF-?8.*extract again"):
         opened.column("path")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"dim": 7}, {"wide": 7}, {"wide": 2**31 - 1}, {"wide": 2**40}, {"dim": 10**19}, {"grid": [3, 1]}, {"grid": [-1, 1]}, {"grid": [2**30, 9]}],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("what", ["features", "tokens", "to_arrow"])
+def test_a_description_of_another_store_is_told_before_memory_is_taken(tmp_path, other, what) -> None:
+    made = mv.extract(
+        sample_files(tmp_path / "set", 2), tmp_path / "store", model=tiny_model(), tokens="all", workers=0, progress=False
+    )  # fmt: skip
+    file = made.folder / "store.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | other))
+    reads = {
+        "features": lambda store: (store.features("plain"), store.features("enhanced")),
+        "tokens": lambda store: store.tokens(0),
+        "to_arrow": lambda store: store.to_arrow(),
+    }
+    if what != "tokens" and other in ({"grid": [3, 1]}, {"grid": [2**30, 9]}):  # it says nothing of features
+        reads[what](mv.open_store(made.folder))
+        return
+    with pytest.raises(StoreError, match="extract again"):
+        reads[what](mv.open_store(made.folder))
 
 
 def test_opening_reads_no_rows(store, tmp_path) -> None:

@@ -14,8 +14,9 @@ from safetensors import SafetensorError, safe_open
 
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.regular_files import regular_size
+from mswin_viz.data.store.manifest import ABOUT, FEATURES
 from mswin_viz.data.store.shard_files import ShardFiles
-from mswin_viz.data.store.store_record import Commit
+from mswin_viz.data.store.store_record import Commit, StoreRecord
 from mswin_viz.errors import StoreError
 
 if TYPE_CHECKING:
@@ -44,6 +45,36 @@ def part_features(
     """Features of some rows, float32; the file is checked against its hash first."""
     values = _checked_columns(files, commit, [column])[column].combine_chunks()
     return feature_array(values)[rows].astype(np.float32)
+
+
+def check_widths(files: ShardFiles, record: StoreRecord) -> None:
+    """A `StoreError` if a shard's features are not as wide as the store says: before memory is taken for all of them."""
+    try:
+        regular_size(files.manifest)
+        with pq.ParquetFile(str(files.manifest), pre_buffer=False) as file:
+            kinds = {name: file.schema_arrow.field(name).type for name in FEATURES.values()}
+    except (OSError, UnicodeError, KeyError, pa.ArrowException) as problem:
+        raise _damaged(files, files.manifest, problem) from problem
+    for (name, kind), width in zip(kinds.items(), (record.dim, record.wide), strict=True):
+        is_of_numbers = pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type)
+        if not (is_of_numbers and kind.list_size == width):
+            raise _misfit(
+                files, files.manifest, f"its {name} is a {kind}, not {width:,} numbers for each row"
+            )
+
+
+def check_shape(files: ShardFiles, name: str, shape: Sequence[int]) -> None:
+    """A `StoreError` if a shard's tokens are not of the shape that the store says: before memory is taken for all of them."""
+    try:
+        regular_size(files.tokens)
+        with safe_open(files.tokens, framework="np") as opened:
+            found = opened.get_slice(name).get_shape()[1:]
+    except (OSError, SafetensorError) as problem:
+        raise _damaged(files, files.tokens, problem) from problem
+    if list(found) != list(shape):
+        raise _misfit(
+            files, files.tokens, f"its {name} are of shape {list(found)} for each row, not {list(shape)}"
+        )
 
 
 def feature_array(values: pa.FixedSizeListArray) -> Float[np.ndarray, "row wide"]:
@@ -99,6 +130,9 @@ def _table(source: Any, names: list[str] | None) -> pa.Table:
             table = file.read(names, use_threads=False).replace_schema_metadata(None)
     except UnicodeError as problem:
         raise pa.ArrowInvalid("the name of a column is not text in UTF-8") from problem
+    for name in table.column_names:
+        if table[name].type != ABOUT.get(name, table[name].type):
+            raise pa.ArrowInvalid(f"its column {name} is of {table[name].type}, not of {ABOUT[name]}")
     table.validate(full=True)  # of what Parquet calls text, Arrow does not look whether it is
     return table
 
@@ -107,4 +141,11 @@ def _damaged(files: ShardFiles, file: object, problem: Exception) -> StoreError:
     return StoreError(
         f"a shard must hold what was written to it: {shown_text(file)} cannot be read ({shown_text(problem)}); delete "
         f"{shown_text(files.commit)} and extract again: only this shard is computed"
+    )
+
+
+def _misfit(files: ShardFiles, file: object, why: str) -> StoreError:
+    return StoreError(
+        f"a shard must fit the store.json beside it: {shown_text(file)} does not ({why}); if that one is of another store, bring "
+        f"back its own; if not, delete {shown_text(files.commit)} and extract again"
     )

@@ -18,7 +18,8 @@ STORE_FILE = "store.json"
 TOKENS = ("none", "summaries", "all")
 """What a store may keep of the patch tokens."""
 
-_Pair = Annotated[list[int], Field(min_length=2, max_length=2)]
+_Size = Annotated[int, Field(ge=1, lt=2**31)]
+_Pair = Annotated[list[_Size], Field(min_length=2, max_length=2)]
 _Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 _Count = Annotated[int, Field(ge=0)]
 _OF_THE_MODEL = (
@@ -52,8 +53,8 @@ class StoreRecord(StoredRecord):
     deep_range: list[float] | None
     precision: str
     grid: _Pair
-    dim: Annotated[int, Field(ge=1)]
-    wide: Annotated[int, Field(ge=1)]
+    dim: _Size
+    wide: _Size
     metric: str
     dtype: Literal["float16", "float32"]
     token_dtype: Literal["float16", "float32"]

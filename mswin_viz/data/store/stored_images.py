@@ -20,6 +20,8 @@ from mswin_viz.data.store.manifest import ABOUT, FAILED, FEATURES, feature_field
 from mswin_viz.data.store.row_choice import column_names, condition_of, row_places
 from mswin_viz.data.store.shard_files import ShardFiles, committed
 from mswin_viz.data.store.shard_reading import (
+    check_shape,
+    check_widths,
     part_columns,
     part_features,
     part_rows,
@@ -174,6 +176,7 @@ class StoredImages(Sequence[Sample]):
         if name not in FEATURES:
             raise OptionError(f"features are {' or '.join(FEATURES)}: got {name!r:.40}")
         width = self.record.dim if name == "plain" else self.record.wide
+        self._read(lambda portion: check_widths(self._files(portion), self.record))
         features = np.empty((self.n_rows, width), np.float32)
 
         def read(portion: _Portion) -> None:
@@ -198,6 +201,8 @@ class StoredImages(Sequence[Sample]):
                 f"{name.replace('_', ' ')} must be in the store: {shown_text(self.folder)} keeps {kept}; extract again "
                 f"with tokens={'all' if name == 'patches' else 'summaries'}"
             )
+        for portion in self._portions:
+            check_shape(self._files(portion), name, shapes[name])
         kept = np.empty((self.n_rows, *shapes[name]), self.record.token_dtype)
 
         def read(portion: _Portion) -> None:
@@ -213,6 +218,7 @@ class StoredImages(Sequence[Sample]):
         """
         if not features:
             return self.columns(list(ABOUT))
+        self._read(lambda portion: check_widths(self._files(portion), self.record))
         of_features = feature_fields(self.record.dim, self.record.wide, self.record.dtype)
         empty = pa.schema([*ABOUT.items(), *of_features]).empty_table()
         parts = self._read(lambda p: part_rows(self._files(p), p.commit, p.inside))
