@@ -243,6 +243,17 @@ def test_a_description_of_another_store_is_told_before_memory_is_taken(tmp_path,
         reads[what](mv.open_store(made.folder))
 
 
+@pytest.mark.parametrize("n_rows", [10**9, 2**40, 2**62, 10**19])
+def test_a_commit_of_more_rows_than_its_file_has_bytes_is_refused_as_it_is_opened(
+    store, tmp_path, n_rows
+) -> None:
+    copy = Path(shutil.copytree(store.folder, tmp_path / "copy"))
+    file = copy / "commits" / "part-00000.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"n_rows": n_rows}))
+    with pytest.raises(StoreError, match=r"part-00000\.json.*delete it, and extract again"):
+        mv.open_store(copy)
+
+
 def test_opening_reads_no_rows(store, tmp_path) -> None:
     copy = Path(shutil.copytree(store.folder, tmp_path / "copy"))
     shutil.rmtree(copy / "manifest")

@@ -9,7 +9,7 @@ import zipfile
 from typing import Any
 
 VALUES: tuple[Any, ...] = (
-    None, True, -1, 0, 1.5, 1e308, 10**4, 10**19, 10**400, "", "x", "-1", "é\0\n", "\udce9", "../" * 9, "x" * 5000, [], [[]],
+    None, True, -1, 0, 1.5, 1e308, 10**4, 2**31, 2**40, 2**62, 10**19, 10**400, "", "x", "-1", "é\0\n", "\udce9", "../" * 9, "x" * 5000, [], [[]],
     {}, {"a": 1}, [None] * 99, "/dev/zero", "NaN",
 )  # fmt: skip
 """What stands where another value was."""

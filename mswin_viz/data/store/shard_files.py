@@ -26,6 +26,7 @@ from mswin_viz.data.store.store_record import STORE_FILE, Commit, FileRecord, re
 from mswin_viz.errors import OutputError, StoreError
 
 FOLDERS = ("manifest", "tokens", "commits")
+_ROWS_OF_BYTE = 8  # more than Parquet packs: an id and a path are never the same twice
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,12 @@ def committed(folder: Path) -> list[Commit]:
             file = shown_text(ShardFiles(folder, number).commit)
             raise StoreError(
                 f"the commit of shard {number} must say so: {file} says {commit.shard}; delete it"
+            )
+        if commit.n_rows > _ROWS_OF_BYTE * commit.manifest.n_bytes:
+            file = shown_text(ShardFiles(folder, number).commit)
+            raise StoreError(
+                f"a shard's rows take bytes: {file} says {commit.n_rows:,} rows in {commit.manifest.n_bytes:,} bytes; delete it, "
+                "and extract again: only this shard is computed"
             )
     return commits
 

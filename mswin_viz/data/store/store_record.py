@@ -21,7 +21,7 @@ TOKENS = ("none", "summaries", "all")
 _Size = Annotated[int, Field(ge=1, lt=2**31)]
 _Pair = Annotated[list[_Size], Field(min_length=2, max_length=2)]
 _Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-_Count = Annotated[int, Field(ge=0)]
+_Count = Annotated[int, Field(ge=0, lt=2**50)]
 _OF_THE_MODEL = (
     "weights_hash", "addon_hash", "input_size", "mean", "std", "resize", "deep_range", "grid", "dim", "wide", "metric",
 )  # fmt: skip
