@@ -19,7 +19,7 @@ from sphinx.config import Config
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PAGES = "live"
-"""The folder of the site that holds the pages of explorers."""
+"""The folder of the site that holds the pages of explorers; the first of each notebook also by the notebook's name, for other pages."""
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -79,10 +79,11 @@ def _copied(app: Sphinx, problem: Exception | None) -> None:
     if problem is not None or app.builder.format != "html":
         return
     kept, shown = Path(os.environ["DOCS_LIVE_PAGES"]), Path(app.outdir) / PAGES
-    named = set()
-    for page in (Path(app.outdir) / "notebooks").glob("*.html"):
-        named |= set(re.findall(rf"\.\./{PAGES}/(\w+\.html)", page.read_text(encoding="utf-8")))
     shutil.rmtree(shown, ignore_errors=True)
     shown.mkdir()
-    for name in sorted(named):
-        shutil.copy(kept / name, shown / name)
+    for notebook in (Path(app.outdir) / "notebooks").glob("*.html"):
+        names = re.findall(rf"\.\./{PAGES}/(\w+\.html)", notebook.read_text(encoding="utf-8"))
+        for name in names:
+            shutil.copy(kept / name, shown / name)
+        if names:
+            shutil.copy(kept / names[0], shown / notebook.name)
