@@ -6,6 +6,9 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+import yaml
+
 import mswin_viz as mv
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -85,3 +88,49 @@ def test_the_projects_addresses_are_spelled_alike_everywhere_and_lead_to_files_t
             if not known or (file and not (ROOT / file[1]).exists()):
                 wrong.append(f"{path.relative_to(ROOT)}: {address}")
     assert wrong == []
+
+
+# Citation, security and templates
+
+
+def test_the_citation_has_the_packages_version_licence_and_addresses() -> None:
+    cited = yaml.safe_load(text_of("CITATION.cff"))
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)  # what the format requires
+    assert (cited["version"], cited["license"]) == (mv.__version__, PROJECT["license"])
+    assert (cited["repository-code"], cited["url"]) == (SOURCE, SITE)
+    assert [author["name"] for author in cited["authors"]] == [
+        author["name"] for author in PROJECT["authors"]
+    ]
+    assert cited["authors"][0]["name"] in text_of("LICENSE")
+
+
+def test_the_citation_has_a_date_once_its_version_has_one() -> None:
+    cited = yaml.safe_load(text_of("CITATION.cff"))
+    dated = re.search(rf"^## \[{re.escape(mv.__version__)}\] - (\S+)$", text_of("CHANGELOG.md"), re.MULTILINE)
+    assert str(cited.get("date-released")) == (dated[1] if dated else "None")
+
+
+def test_a_report_of_a_problem_asks_for_what_doctor_says() -> None:
+    form = yaml.safe_load(text_of(".github/ISSUE_TEMPLATE/bug.yml"))
+    (asked,) = (part for part in form["body"] if part.get("id") == "doctor")
+    assert "mswin-viz doctor --json" in asked["attributes"]["label"]
+    assert asked["validations"] == {"required": True}
+
+
+@pytest.mark.parametrize("name", ["bug.yml", "feature.yml"])
+def test_a_form_has_what_the_host_of_the_repository_requires(name: str) -> None:
+    form = yaml.safe_load(text_of(f".github/ISSUE_TEMPLATE/{name}"))
+    assert {"name", "description", "body"} <= set(form)
+    for part in form["body"]:
+        assert part["type"] in ("markdown", "textarea", "input", "dropdown", "checkboxes")
+        needed = {"markdown": {"value"}, "dropdown": {"label", "options"}}.get(part["type"], {"label"})
+        assert needed <= set(part["attributes"])
+    names = [part["id"] for part in form["body"] if part["type"] != "markdown"]
+    assert len(names) == len(set(names)) > 0
+
+
+def test_a_security_problem_is_reported_privately_and_links_lead_there() -> None:
+    private = f"{SOURCE}/security/advisories/new"
+    links = yaml.safe_load(text_of(".github/ISSUE_TEMPLATE/config.yml"))["contact_links"]
+    assert private in text_of("SECURITY.md")
+    assert private in [link["url"] for link in links]
