@@ -31,7 +31,10 @@ from mswin_viz.view.widgets.glossary import TERMS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "data_samples/README.md")),
+    *(
+        ROOT / name
+        for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "data_samples/README.md")
+    ),
     *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "mswin_viz/model/embedded/CARD.md",
 ]
@@ -41,7 +44,7 @@ COMMAND = typer.main.get_command(cli.app)
 SCRIPTS = [*sorted((ROOT / "docs").rglob("*.py")), *sorted((ROOT / "tests/benchmarks").glob("*.py"))]
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 SETTINGS = set(re.findall(r"^(\w+) \?=", (ROOT / "Makefile").read_text(), re.MULTILINE))
-ELSEWHERE = {"pip", "cd", "bash"}
+ELSEWHERE = {"pip", "cd", "bash", "git"}
 """Commands that are not ours to check."""
 URLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
 PAGES = [document for document in DOCUMENTS if document.is_relative_to(ROOT / "docs")]

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import venv
 import zipfile
 from collections.abc import Callable, Iterator
+from email import message_from_bytes
 from pathlib import Path
 
 import pytest
@@ -22,6 +25,18 @@ pytestmark = pytest.mark.wheel
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECK = ROOT / "tests" / "support" / "wheel_check.py"
+TOP = """
+    .ci .git-blame-ignore-revs .github .gitignore .pre-commit-config.yaml CHANGELOG.md CITATION.cff CONTRIBUTING.md LICENSE Makefile PKG-INFO
+    README.md SECURITY.md conda constraints.txt data_samples docs environment.yml mswin_viz notebooks pyproject.toml tests
+"""
+"""What lies in the archive of the sources, on top."""
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PAGE = PYPROJECT["project"]["urls"]["Source"] + "/blob/main/"
+RAW = PAGE.replace("github.com", "raw.githubusercontent.com").replace("/blob/", "/")
+FOLDERS = (".ci", ".github", "conda", "data_samples", "docs", "mswin_viz", "notebooks", "tests")
+JUNK = re.compile(
+    r"__pycache__|node_modules|\.ipynb_checkpoints|\.(lock|unfinished|pyc)$|_cache/|^docs/(.*/)?(_?build|generated)/|\.DS_Store"
+)
 
 
 def build(source: Path, to: Path, *kinds: str) -> None:
@@ -29,6 +44,14 @@ def build(source: Path, to: Path, *kinds: str) -> None:
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-d", str(to), *kinds], cwd=source, check=True
     )
+
+
+def unpacked(archive: Path, to: Path) -> Path:
+    """The folder of sources that an archive holds."""
+    with tarfile.open(archive) as opened:
+        opened.extractall(to, filter="data")
+    (source,) = to.iterdir()
+    return source
 
 
 def contents(wheel: Path) -> dict[str, int]:
@@ -88,9 +111,7 @@ def test_the_wheel_of_the_source_archive_is_that_of_the_repository(
     built: Path, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     (archive,) = built.parent.glob("*.tar.gz")
-    with tarfile.open(archive) as opened:
-        opened.extractall(tmp_path, filter="data")
-    (source,) = tmp_path.iterdir()
+    source = unpacked(archive, tmp_path)
     build(source, tmp_path / "dist", "wheel")
     (again,) = (tmp_path / "dist").glob("*.whl")
     assert contents(again) == contents(built)
@@ -107,6 +128,68 @@ def test_the_wheel_holds_the_package_alone_and_whatever_stands_in_its_folder(bui
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".lock"
     }
     assert {name for name in contents(built) if ".dist-info/" not in name} == tracked
+
+
+def test_the_source_archive_holds_what_the_tests_and_the_documents_need_and_nothing_else(
+    built: Path, tmp_path: Path
+) -> None:
+    (archive,) = built.parent.glob("*.tar.gz")
+    source = unpacked(archive, tmp_path)
+    assert {path.name for path in source.iterdir()} == set(TOP.split())
+    held = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
+    here = {
+        path.relative_to(ROOT).as_posix()
+        for name in FOLDERS
+        for path in (ROOT / name).rglob("*")
+        if path.is_file()
+    }
+    assert [name for name in held if JUNK.search(name)] == []
+    assert {name for name in here if not JUNK.search(name)} - held == set()
+
+
+def test_the_tests_of_the_source_archive_can_be_collected(built: Path, tmp_path: Path) -> None:
+    (archive,) = built.parent.glob("*.tar.gz")
+    source = unpacked(archive, tmp_path)
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider"]
+    outside = {**os.environ, "PYTHONPATH": str(source)}
+    done = subprocess.run(command, cwd=source, env=outside, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_the_package_is_described_by_the_readme_with_links_that_work_on_any_page(built: Path) -> None:
+    with zipfile.ZipFile(built) as archive:
+        (name,) = (one for one in archive.namelist() if one.endswith(".dist-info/METADATA"))
+        described = message_from_bytes(archive.read(name))
+    assert described["Description-Content-Type"] == "text/markdown"
+    text = described.get_payload(decode=True).decode()
+    found = re.findall(
+        r"""\]\(([^)\s]+)|(?:src|srcset|href)=["']([^"']+)|^\[[^\]^]+\]: (\S+)""", text, re.MULTILINE
+    )
+    addresses = [one for groups in found for one in groups if one]
+    assert [one for one in addresses if not one.startswith(("https://", "mailto:", "#"))] == []
+    relative = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(addresses) >= len(re.findall(r"\]\([^)\s]+\)", relative)) > 0
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)\s]+)", text)
+    assert [one for one in pictures if "/blob/" in one] == []  # that is a page, not the picture
+
+
+@pytest.mark.parametrize(
+    ("written", "described"),
+    [
+        ("![A map](docs/a.png)", f"![A map]({RAW}docs/a.png)"),
+        ("[![A map](docs/a.webp)](docs/a.md#b)", f"[![A map]({RAW}docs/a.webp)]({PAGE}docs/a.md#b)"),
+        ('<img alt="a" src="./docs/a.png">', f'<img alt="a" src="{RAW}docs/a.png">'),
+        ('<a href="LICENSE">', f'<a href="{PAGE}LICENSE">'),
+        ("[one]: docs/a.md", f"[one]: {PAGE}docs/a.md"),
+        ("[here](#here), [there](https://a.org/b.md)", "[here](#here), [there](https://a.org/b.md)"),
+    ],
+)
+def test_a_link_of_the_readme_becomes_a_whole_address(written: str, described: str) -> None:
+    rules = PYPROJECT["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]
+    for rule in rules:
+        flags = [getattr(re, flag) for flag in rule.get("flags", [])]
+        written = re.sub(rule["pattern"], rule["replacement"], written, flags=sum(flags))
+    assert written == described
 
 
 def test_every_explorer_works_from_the_wheel_in_an_empty_folder(installed: Path, empty: Path) -> None:

@@ -58,8 +58,7 @@ def problems_of(site: Path) -> Iterator[str]:
         for address in [*page.links, *page.loaded]:
             parts = urlsplit(address)
             if parts.scheme or parts.netloc:
-                host = parts.netloc + parts.path.partition("/mswin-viz")[0]
-                if "mswin-viz" in host and not address.startswith((urls["Source"], urls["Documentation"])):
+                if "mswin-viz" in address and not address.startswith((urls["Source"], urls["Documentation"])):
                     yield f"{where} leads to {address}, which is not below an address of [project.urls]"
             elif fault := _fault(site, file, pages, unquote(parts.path), unquote(parts.fragment)):
                 yield f"{where}: {address} {fault}"

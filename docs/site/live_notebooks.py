@@ -12,22 +12,27 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from myst_nb.core.render import WIDGET_STATE_MIMETYPE
 from sphinx.application import Sphinx
+from sphinx.config import Config
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PAGES = "live"
-"""The folder of the site that holds the pages of explorers."""
+"""The folder of the site that holds the pages of explorers; the first of each notebook also by the notebook's name, for other pages."""
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
-    app.connect("config-inited", lambda app, config: _prepared(app, Path(config.nb_execution_cache_path)))
+    app.add_config_value("live_notebooks_source", str(ROOT / "notebooks"), "env", str)
+    app.connect("config-inited", _prepared)
+    app.connect("html-page-context", _without_widget_state, priority=900)  # after the scripts of notebooks
     app.connect("build-finished", _copied)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def _prepared(app: Sphinx, kept: Path) -> None:
+def _prepared(app: Sphinx, config: Config) -> None:
+    kept = Path(config.nb_execution_cache_path)
     for other in kept.parent.glob("*") if kept.parent.is_dir() else ():
         if other != kept:  # of another state of the package
             shutil.rmtree(other)
@@ -37,7 +42,7 @@ def _prepared(app: Sphinx, kept: Path) -> None:
     (kept / PAGES).mkdir(exist_ok=True)
     os.environ["IPYTHONDIR"] = str(kept / "ipython")
     os.environ["DOCS_LIVE_PAGES"] = str(kept / PAGES)
-    _brought(ROOT / "notebooks", Path(app.srcdir) / "notebooks")
+    _brought(Path(config.live_notebooks_source), Path(app.srcdir) / "notebooks")
 
 
 def _brought(source: Path, target: Path) -> None:
@@ -60,14 +65,25 @@ def _on_the_site(notebook: str) -> str:
     return re.sub(r"\]\(\.\./docs/", "](../", notebook)
 
 
+def _without_widget_state(
+    _app: Sphinx, _name: str, _template: str, context: dict[str, Any], _tree: object
+) -> None:
+    """Leave out what the kernel knew of its widgets, some megabytes: nothing in a page of this site reads it."""
+    scripts = context.get("script_files", [])
+    context["script_files"] = [
+        one for one in scripts if getattr(one, "attributes", {}).get("type") != WIDGET_STATE_MIMETYPE
+    ]
+
+
 def _copied(app: Sphinx, problem: Exception | None) -> None:
     if problem is not None or app.builder.format != "html":
         return
     kept, shown = Path(os.environ["DOCS_LIVE_PAGES"]), Path(app.outdir) / PAGES
-    named = set()
-    for page in (Path(app.outdir) / "notebooks").glob("*.html"):
-        named |= set(re.findall(rf"\.\./{PAGES}/(\w+\.html)", page.read_text(encoding="utf-8")))
     shutil.rmtree(shown, ignore_errors=True)
     shown.mkdir()
-    for name in sorted(named):
-        shutil.copy(kept / name, shown / name)
+    for notebook in (Path(app.outdir) / "notebooks").glob("*.html"):
+        names = re.findall(rf"\.\./{PAGES}/(\w+\.html)", notebook.read_text(encoding="utf-8"))
+        for name in names:
+            shutil.copy(kept / name, shown / name)
+        if names:
+            shutil.copy(kept / names[0], shown / notebook.name)
