@@ -85,6 +85,15 @@ class DataReport:
         What was left out though nothing is wrong with it -> how many: other kinds of files, junk by name.
     notes
         What was decided, in sentences; none of it is a fault.
+
+    Examples
+    --------
+    >>> report = mv.scan()
+    >>> split = report.splits[0]
+    >>> split.split, split.identities, split.samples, split.modalities
+    ('test', 24, 96, {'RGB': 96, 'NI': 96, 'TI': 96})
+    >>> report.problems, report.counts, report.opened  # names alone were read
+    ((), {}, 0)
     """
 
     root: Path
