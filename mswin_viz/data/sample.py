@@ -37,7 +37,7 @@ class Sample:
     scene
         Scene number, where the layout has scenes (MSVR310, whose retrieval leaves out the query's own scene).
     split
-        One of `SPLITS`; None where the layout knows none.
+        ``"train"``, ``"test"``, ``"query"`` or ``"gallery"``; None where the layout knows none.
     root
         Folder of the data set, for names relative to it; None if the sample was not read from one.
     stored

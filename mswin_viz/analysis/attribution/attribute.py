@@ -90,14 +90,18 @@ def attribute(
     target
         What is explained, for the plain or the enhanced CLS.
     method
-        One of ``ATTRIBUTION_METHODS``.
+        ``"integrated_gradients"``, ``"gradient_x_input"``, ``"smoothgrad"``, ``"gradcam"``, ``"occlusion"``,
+        ``"feature_ablation"``, ``"shapley"``, ``"attention_rollout"``, ``"legrad"`` or ``"exact_split"``; not every method has a
+        map of every level.
     level
         ``"pixels"``; ``"tokens"``: patch tokens at the tower's output or behind ``block=``; ``"windows"``: the
         same, in runs of ``scale=`` tokens.
     **options
-        Fields of :class:`mswin_viz.analysis.attribution.settings.Settings`: ``scale``, ``block``, ``baseline``,
-        ``n_steps``, ``n_samples``, ``noise``, ``occluder``, ``norm``, ``seed``, ``batch_rows``, ``report``,
-        ``stop``, ``progress``.
+        ``scale``: tokens in a window. ``block``: take tokens behind this block, not at the output. ``baseline``: what absent
+        means, ``"zero"``, ``"mean"`` or for pixels ``"blur"``. ``n_steps=50`` of integrated gradients; ``n_samples=25`` of
+        SmoothGrad and Shapley values; ``noise=0.1`` of SmoothGrad, of an image's range; ``occluder``: side of the square, pixels;
+        ``norm`` of a cosine: ``"frozen"``, ``"recomputed"`` or ``"auto"``. ``seed=0``; ``batch_rows``: rows in one pass, by
+        memory; ``report``, ``stop``; ``progress=True``: show a bar.
 
     Returns
     -------

@@ -33,7 +33,7 @@ class Target:
     Attributes
     ----------
     kind
-        ``"direction"``: v . f; ``"cosine"``: v . f / (|v| |f|); ``"norm"``: |f|; ``"shift"``: |enhanced - plain|.
+        ``"direction"``: ``v . f``; ``"cosine"``: ``v . f / (|v| |f|)``; ``"norm"``: ``|f|``; ``"shift"``: ``|enhanced - plain|``.
     words
         The target in words.
     feature
@@ -126,7 +126,7 @@ class Target:
 
     @staticmethod
     def shift(*, feature: str = "enhanced") -> Target:
-        """The norm of what the add-on adds, |enhanced - plain|.
+        """The norm of what the add-on adds, ``|enhanced - plain|``.
 
         Raises
         ------

@@ -94,7 +94,7 @@ def neighbours(
     """Rank rows of a table by the table's metric with one of them, as re-ID evaluation does.
 
     The query itself is never its own neighbour. Equal similarities keep the candidates' order, as in
-    :func:`mswin_viz.analysis.measures.retrieval.retrieval`, whose average precision it is.
+    :func:`mswin_viz.retrieval`, whose average precision it is.
 
     Parameters
     ----------

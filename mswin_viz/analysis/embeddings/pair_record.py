@@ -117,7 +117,7 @@ class PairShares:
     plain_similarity
         The cosine of the plain features, which the CLS shares do not add up to.
     residual
-        The larger of the two sides' |sum of parts - similarity|, over the sum of the shares' sizes; rounding.
+        The larger of the two sides' ``|sum of parts - similarity|``, over the sum of the shares' sizes; rounding.
     table_similarity
         The cosine of the table's own rows; it differs where the table was made with another model.
     grid

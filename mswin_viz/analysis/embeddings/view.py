@@ -41,13 +41,13 @@ class ViewSettings:
     Attributes
     ----------
     show
-        One of ``SHOWN``.
+        ``"all"`` images; those of ``"RGB"``, ``"NI"`` or ``"TI"``; or the three of a sample ``"together"``.
     rule
         What a query leaves out of its own identity: ``"camera"``, ``"scene"``, or ``"none"``.
     most
         Of how many images the maps are computed; of more, so many are drawn at random, and the others placed among them.
     coupling, perplexity, seed
-        Of :func:`mswin_viz.analysis.projection.project.project`. The coupling is stronger here than there: arrows and
+        Of :func:`mswin_viz.project`. The coupling is stronger here than there: arrows and
         morphs need halves that lie on each other, and on the shipped samples 0.2 is the least that does it, at the
         price of a few points of kNN recall (see :func:`mswin_viz.coupling_sweep`).
 

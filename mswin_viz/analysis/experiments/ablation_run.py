@@ -104,7 +104,7 @@ def ablate_people(
     workers: int = 1,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Draw people, encode them, fill the table; the summary of `ablation_report.as_json`.
+    """Draw people, encode them, fill the table.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def ablate_people(
     people
         Who is drawn.
     workers
-        Processes that draw; see `mswin_viz.data.synthetic.crowd.pictures`.
+        Processes that draw. With more than one, a script needs ``if __name__ == "__main__":``.
     progress
         Show bars.
 

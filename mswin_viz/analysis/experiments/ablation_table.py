@@ -42,9 +42,9 @@ class AblationPlan:
     schedule
         How long and how fast each is trained.
     rows
-        Names of rows to keep (`ablation_heads.head_rows`); None for all.
+        Names of rows to keep, of those of :meth:`head_rows`; None for all.
     addon
-        A module of yours, or what makes one, as `train_addon` takes them: a row for it and one for a control of its
+        A module of yours, or what makes one, as :func:`train_addon` takes them: a row for it and one for a control of its
         size are always there. A module starts every run from the weights it has; what makes one draws them by the seed.
 
     Raises

@@ -66,11 +66,11 @@ def sample_tokens(
         With known identities. Their query and gallery are kept, if they have both. What a :class:`mswin_viz.Store` keeps
         of their tokens is taken from it, to its precision.
     scales
-        Keep only what windows of these scales can tell apart (see `phase_means`); none keeps every patch token.
+        Keep only what windows of these scales can tell apart (a mean for each place in a window); none keeps every patch token.
     folder
         Where tokens are kept for the next time, mapped into memory; None for memory, or for a temporary folder if
         they would take more than 2 GiB. Tokens that the folder holds of other images, weights or scales are replaced;
-        those that are damaged are computed again, with a warning. See `mswin_viz.model.training.stored_tokens`.
+        those that are damaged are computed again, with a warning.
     rule
         By which retrieval among them is measured: ``"camera"``, ``"scene"`` or ``"none"``; if None, by scene where
         every sample has one, else by camera.

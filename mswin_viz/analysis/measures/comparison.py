@@ -82,7 +82,7 @@ def compare(
     plain, enhanced
         CLS of the same images without and with the add-on.
     pids, camids, query, gallery, rule, scenes, metric, ranks
-        As in `retrieval`. Neighbour overlap, silhouettes and CKA are over all images, by the same metric. An image of
+        As in :func:`retrieval`. Neighbour overlap, silhouettes and CKA are over all images, by the same metric. An image of
         unknown identity is like no other: a distractor, and a cluster by itself.
     k
         Neighbours of the overlap, 10 if not given; fewer, with a note, where there are few images.
@@ -93,7 +93,7 @@ def compare(
     seed
         Of draws and flips.
     report, stop
-        ``report(progress)`` is called (see `mswin_viz.data.progress.Progress`), and ``stop()`` asked, after each of
+        ``report(progress)`` is called (see :class:`mswin_viz.Progress`), and ``stop()`` asked, after each of
         five steps.
 
     Returns

@@ -29,7 +29,7 @@ class Comparison:
     Attributes
     ----------
     plain, enhanced
-        Retrieval with each; see `RetrievalReport`.
+        Retrieval with each; see :class:`RetrievalReport`.
     identities
         Identities with a query that has a match, ``[i]``, ascending.
     n_queries

@@ -53,7 +53,7 @@ def project(
     coupling
         Of the joint map: how strongly the two places of an image attract each other, relative to all their
         neighbours together; 0 couples nothing. More of it lays the halves closer together and shows
-        their own neighbourhoods less faithfully: see `coupling_sweep`.
+        their own neighbourhoods less faithfully: see :func:`coupling_sweep`.
     method
         ``"joint"``: one t-SNE of 2n points with affinities ``[[P_A, (c/n) I], [(c/n) I, P_B]]``.
         ``"separate"``: two runs, each from its own PCA: not comparable with each other.
@@ -71,7 +71,7 @@ def project(
     k
         Neighbours by which quality is measured, 15 if not given; fewer, with a note, where there are few images.
     report, stop
-        ``report(progress)`` is called (see `mswin_viz.data.progress.Progress`), and ``stop()`` asked, every 10
+        ``report(progress)`` is called (see :class:`mswin_viz.Progress`), and ``stop()`` asked, every 10
         iterations, of which a map of few images needs only a part; quality is measured after the last. A stopped map is returned as far as it got, with ``stopped``
         true, and is not judged.
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BlockShares:
-    """``embedding + attention + mlp + biases = v . cls``: what each adds to the CLS token directly; float64.
+    """``embedding + attention + mlp + biases = v @ cls``: what each adds to the CLS token directly; float64.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ def cls_by_block(
     *,
     tags: Tags | None = None,
 ) -> BlockShares:
-    """Split ``direction . cls`` of the plain CLS into what each block writes into the CLS token directly.
+    """Split ``direction @ cls`` of the plain CLS into what each block writes into the CLS token directly.
 
     As Gandelsman et al. (2024, "Interpreting CLIP's Image Representation via Text-Based Decomposition") have it for
     heads: only the last LayerNorm's deviation is held. One forward pass of the tower in float64.

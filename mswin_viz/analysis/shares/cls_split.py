@@ -41,7 +41,7 @@ BASELINES = ("zero", "mean")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ClsSplit:
-    """``patches + class_token + positions + biases + baseline + unexplained = v . cls``, for each image; float64.
+    """``patches + class_token + positions + biases + baseline + unexplained = v @ cls``, for each image; float64.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ def cls_by_patch(
     baseline: str = "zero",
     feature: Feature = "plain",
 ) -> ClsSplit:
-    """Split ``direction . cls`` over the patches of the input.
+    """Split ``direction @ cls`` over the patches of the input.
 
     One forward and one backward pass of the tower in float64, and one forward pass for each group of constants.
 
@@ -136,7 +136,7 @@ def cls_by_patch(
     tags
         Camera and modality of the images, as in :meth:`mswin_viz.Model.encode`.
     baseline
-        One of :data:`BASELINES`. ``"mean"`` compares each patch with the image's mean patch, so a plain background has
+        ``"zero"`` or ``"mean"``, which compares each patch with the image's mean patch, so a plain background has
         almost no share.
     feature
         ``"plain"`` or ``"enhanced"`` CLS, or the ``"shift"`` from one to the other.

@@ -146,7 +146,7 @@ class Decomposition:
 def decompose(
     tokens: Tokens, addon: torch.nn.Module | None, direction: Float[np.ndarray, "*batch dim"] | torch.Tensor
 ) -> Decomposition:
-    """Split the score ``direction . enhanced`` into exact shares; evaluation mode, float64 inside.
+    """Split the score ``direction @ enhanced`` into exact shares; evaluation mode, float64 inside.
 
     Add-ons of windows are split in closed form; any other module over its patch tokens, each a window of one, with what is not
     linear held, and what could not be held is ``unexplained``.

@@ -99,7 +99,7 @@ class FusionWeights:
         slots: Sequence[Slot] | None = None,
         pooled: Sequence[Float[np.ndarray, "batch wide"] | None] | None = None,
     ) -> FusionState:
-        """Run the fusion on a batch, see :meth:`AddonMap.run`."""
+        """Run the fusion on a batch, with the slots and pooled vectors given in the place of its own."""
         slots = self.trained_slots if slots is None else tuple(slots)
         pooled = [None] * len(slots) if pooled is None else list(pooled)
         if not len(slots) == len(pooled) == len(self.scales):

@@ -86,15 +86,15 @@ def window_activations(
     tokens
         Of a batch of images; their patches are read.
     addon
-        Of windows (in scheme 2 they see the projected tokens); any other module and None give plain means only, of
-        what :func:`seen_tokens` says.
+        Of windows (in scheme 2 they see the projected tokens); any other module and None give plain means only: of the
+        patches, or of what the method ``activations(patches)`` of a module says of each.
     scale
         Tokens in a window, 1..N.
     kernel
         ``"auto"``: the trained kernel where ``scale`` is trained, else one resampled from ``source_scale``;
         ``"trained"``, ``"resampled"`` and ``"mean"`` insist.
     source_scale
-        The trained scale to resample from; if None the nearest by ratio (:func:`nearest_trained_scale`).
+        The trained scale to resample from; if None the nearest by ratio, the larger of two.
     stride
         Tokens between two windows' starts; ``scale`` if None.
 

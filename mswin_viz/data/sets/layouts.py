@@ -23,8 +23,8 @@ LAYOUTS = ("auto", *SETS, "manifest", "folder")
 def samples(root: str | Path | None = None, layout: str = "auto", split: str | None = None) -> list[Sample]:
     """The shipped samples, or those of a data set, a folder or an image, in the natural order of their names.
 
-    Only names are read: broken files are found by `verify`, or when they are opened. A warning counts what cannot be
-    used; `scan` lists it.
+    Only names are read: broken files are found by :func:`verify`, or when they are opened. A warning counts what cannot
+    be used; :func:`scan` lists it.
 
     Parameters
     ----------

@@ -112,7 +112,7 @@ class DataReport:
 
     @property
     def splits(self) -> tuple[SplitCount, ...]:
-        """What each split holds, in the order of `SPLITS`."""
+        """What each split holds, in the order train, test, query, gallery."""
         names = sorted({s.split for s in self.samples}, key=lambda name: (*SPLITS, None).index(name))
         return tuple(_counted(name, [s for s in self.samples if s.split == name]) for name in names)
 

@@ -153,15 +153,15 @@ class Model:
     ) -> Tokens:  # fmt: skip
         """CLS and patch tokens of images, both through ``ln_post`` and the tower's projection.
 
-        The CLS is open_clip's own ``encode_image``, bit for bit, on the same batch and under the same
-        :meth:`autocast`; with a host model whose retrieval looks behind its BatchNorm (NECK_FEAT after), it is that
-        feature. Runs under ``no_grad``; the tokens are float32 on :attr:`device`.
+        The CLS is open_clip's own ``encode_image``, bit for bit, on the same batch and under the same :meth:`autocast`;
+        with a host model whose retrieval looks behind its BatchNorm (NECK_FEAT after), it is that feature. Runs under
+        ``no_grad``; the tokens are float32 on ``device``.
 
         Parameters
         ----------
         images
-            One or several: paths, the content of files, PIL images, arrays or tensors, see
-            :func:`mswin_viz.data.images.image_source.open_image`; a list, any iterable, or an array or tensor of four axes.
+            One or several: paths, the content of files, PIL images, arrays or tensors, 8-bit or
+            float of 0..1, ``[H, W, 3]``, grey or with transparency, or 16-bit; a list, any iterable, or an array or tensor of four axes.
             Of several, strongly distorted ones and deep ones with few grey levels give one warning with counts.
         tags
             What is known of the images, ``ImageTag(modality, camid)``: one for all images or one for each. Weights
@@ -230,7 +230,7 @@ class Model:
     def conditions(
         self, n_images: int, *, tags: Tags | None = None, camera: Cameras = None, modality: Modalities = None
     ) -> tuple[Int[torch.Tensor, " batch"], ...]:
-        """What the tower reads beside the pixels, see :func:`mswin_viz.model.host.tower.conditions`."""
+        """What the tower reads beside the pixels: rows of its camera embedding and numbers of modalities, ``[B]`` each."""
         listed = None if tags is None else one_each(tags, n_images)
         camera, modality = chosen_conditions(self.tower, listed, camera, modality, self._bound)
         return conditions(self.clip.visual, n_images, camera, modality)

@@ -22,7 +22,7 @@ class ImageTag:
     modality
         ``"RGB"``, ``"NI"`` or ``"TI"``; None where not known.
     camid
-        The camera's number as a file name gives it (:attr:`Sample.camid`): RGBNT201 and RGBNT100 count from 1,
+        The camera's number as a file name gives it (``Sample.camid``): RGBNT201 and RGBNT100 count from 1,
         MSVR310 as the table does. Below 0, where no camera is known, the mean camera is taken.
 
     Examples

@@ -37,7 +37,7 @@ class Watch:
     Attributes
     ----------
     validate
-        Scores the head (higher is better), for example by `mswin_viz.validation_map`. The best head is the one
+        Scores the head (higher is better), for example by :func:`mswin_viz.validation_map`. The best head is the one
         kept, and training stops early when the score has not risen for ``Schedule.patience`` checks.
     report
         Called after every step.
@@ -142,7 +142,7 @@ def train_addon(
     addon: AddonSource | None = None,
     **options: Unpack[AddonTrainingOptions],
 ) -> TrainedAddon:
-    """Fit an add-on so that enhanced CLS features of one identity lie together, by the loss of `train_head`.
+    """Fit an add-on so that enhanced CLS features of one identity lie together.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ class LabelledTokens:
         Scene of each image, -1 where not known; None where there are none.
     rule, metric
         How retrieval among the images is measured: what a query leaves out, and by what is ranked, as
-        :func:`mswin_viz.analysis.measures.retrieval.retrieval` names them.
+        :func:`mswin_viz.retrieval` names them.
 
     Examples
     --------
@@ -72,7 +72,7 @@ class LabelledTokens:
         return replace(self, tokens=tokens, **numbers, scenes=scenes, query=None, gallery=None)
 
     def phase_means(self, scales: Sequence[int]) -> LabelledTokens:
-        """The same with what windows of these scales cannot tell apart averaged; see `heads.phase_means`."""
+        """The same with what windows of these scales cannot tell apart averaged: a token for each place in a window."""
         return replace(
             self, tokens={name: phase_means(tokens, scales) for name, tokens in self.tokens.items()}
         )
@@ -94,13 +94,13 @@ def labelled_tokens(
     model, crowd
         What encodes, and who is drawn.
     scales
-        Keep only what windows of these scales can tell apart (see `phase_means`), in a fraction of the memory;
+        Keep only what windows of these scales can tell apart (a mean for each place in a window), in a fraction of the memory;
         without scales every patch token is kept.
     folder
         Where the tokens lie on disk, mapped into memory; None for memory. Their space is taken before anything is
         encoded, and freed when the tokens are no longer used.
     workers
-        Processes that draw; see `mswin_viz.data.synthetic.crowd.pictures`.
+        Processes that draw. With more than one, a script needs ``if __name__ == "__main__":``.
     progress
         Show a bar.
 

@@ -74,7 +74,7 @@ class RetrievalView(SavedAsPage):
     query
         Position of the sample whose results are shown.
     modality
-        ``"RGB"``, ``"NI"``, ``"TI"``, :data:`ALL` or :data:`ALL_EQUALISED`.
+        ``"RGB"``, ``"NI"``, ``"TI"``, ``"all, raw"`` or ``"all, equalised"``.
     rule
         The matching rule: ``"camera"``, ``"scene"`` or ``"none"``.
     k
