@@ -8,6 +8,10 @@ import sys
 import tomllib
 from pathlib import Path
 
+from sphinx.application import Sphinx
+from sphinx.util import inspect as sphinx_inspect
+from traitlets import HasTraits
+
 from mswin_viz import __version__
 
 HERE = Path(__file__).resolve().parent
@@ -65,6 +69,7 @@ nb_execution_cache_path = str(ROOT / "build" / "notebooks" / _of_package())
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 maximum_signature_line_length = 90
+toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_param = False
@@ -99,3 +104,18 @@ html_sidebars = {
         page: [] for page in ("index", "start", "which_tool", "numbers", "platforms")
     },  # nothing is in their section
 }
+
+
+def _of_init(_app, kind, _name, described, _options, signature, returned):
+    """Views are made by ``__init__``; autodoc looks at the ``__new__`` that all widgets share."""
+    if kind != "class" or not issubclass(described, HasTraits):
+        return signature, returned
+    own = sphinx_inspect.signature(described.__init__, bound_method=True)
+    return sphinx_inspect.stringify_signature(
+        own, show_return_annotation=False, unqualified_typehints=True
+    ), None
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect("autodoc-process-signature", _of_init)

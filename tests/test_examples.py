@@ -24,6 +24,7 @@ NAMES = sorted(set(mv.__all__) - {"__version__"})
 PREAMBLE = """
 import numpy as np, torch
 import mswin_viz as mv
+
 model = mv.load_model()
 samples = mv.samples()
 tokens = model.encode([sample.images["RGB"] for sample in samples[:4]])
