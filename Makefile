@@ -10,7 +10,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 # make test LANE=browser runs one lane: unit, node, browser, notebooks or wheel.
 LANE ?=
 
-.PHONY: help lab test check quick smoke torture coverage wheel lowest newest lint types format hooks notebooks benchmarks timings clean
+.PHONY: help lab test check quick smoke torture coverage wheel lowest newest lint types format hooks notebooks benchmarks timings docs docs-figures clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,9 +79,20 @@ timings: $(INSTALLED)  ## what has no peer: the other figures of the documents
 	$(BIN)/python tests/benchmarks/browser_latency.py
 	$(BIN)/python tests/benchmarks/browser_maps.py
 
+docs: $(VENV)/.docs  ## the site, from docs and the notebooks: build/docs/index.html; warnings are errors, links are checked
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs build/docs
+	$(BIN)/python docs/site/check_site.py build/docs
+
+docs-figures: $(INSTALLED)  ## draw the pictures of the documents again, each by its script in docs/figures; some need Chromium
+	for script in docs/figures/*.py; do case $$script in */saved_picture.py) ;; *) echo "$$script" && $(BIN)/python "$$script" || exit 1;; esac; done
+
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test,lint]'
+	touch $@
+
+$(VENV)/.docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
 	touch $@
 
 clean:  ## remove .venv and what was built

@@ -20,7 +20,7 @@ from mswin_viz.cli.app import COMMANDS
 from mswin_viz.data.progress import hidden_bars, progress_bar
 
 GROUP = typer.main.get_command(cli.app)
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "command_line.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "command_line.md"
 SHARED = ("--json", "--quiet", "--verbose", "--debug")
 
 

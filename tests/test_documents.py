@@ -40,7 +40,7 @@ DOCUMENTS = [
 DOWNLOADS = "# downloads once"
 """Marks a statement that needs a network; it must fail without one, with the error that says so."""
 COMMAND = typer.main.get_command(cli.app)
-SCRIPTS = [*sorted((ROOT / "docs").glob("*.py")), *sorted((ROOT / "tests/benchmarks").glob("*.py"))]
+SCRIPTS = [*sorted((ROOT / "docs").rglob("*.py")), *sorted((ROOT / "tests/benchmarks").glob("*.py"))]
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 SETTINGS = set(re.findall(r"^(\w+) \?=", (ROOT / "Makefile").read_text(), re.MULTILINE))
 ELSEWHERE = {"pip", "cd", "bash", "git"}
@@ -244,7 +244,9 @@ def test_files_of_the_project_named_in_running_text_exist(document: Path) -> Non
 
 
 def test_the_glossary_page_says_what_the_screen_says() -> None:
-    rows = re.findall(r"^\| (.+?) \| (.+) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| (.+?) \| (.+) \|$", (ROOT / "docs" / "concepts" / "glossary.md").read_text(), re.MULTILINE
+    )
     assert dict(rows[1:]) == TERMS
 
 

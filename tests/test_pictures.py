@@ -11,7 +11,7 @@ from PIL import Image
 
 from mswin_viz.view.widgets.colours import SIGNED
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+DOCS = Path(__file__).resolve().parents[1] / "docs" / "figures"
 
 
 @pytest.mark.parametrize("name", ["attributions", "explorer"])

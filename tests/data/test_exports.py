@@ -28,7 +28,7 @@ from mswin_viz.data.exports.write_export import FORMATS
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.errors import DataError, ImageFileError, OptionError, OutputError, StoppedError, StoreError
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "export.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "export.md"
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ class _Settings:
 def export_store(
     store: Store | str | Path, folder: str | Path, *, to: str, **options: Unpack[ExportOptions]
 ) -> Path:
-    """Write the rows in view of a store as files that another tool opens; ``docs/export.md`` says what each format holds.
+    """Write the rows in view of a store as files that another tool opens; ``docs/reference/export.md`` says what each format holds.
 
     The store is read part by part, so memory does not grow with it. The folder is there whole or not at all. Images without features are left
     out of every format but CSV.

@@ -52,7 +52,7 @@ def extract(
     samples
         From :func:`mswin_viz.samples`; of image files.
     store
-        The folder, made if it is missing. The layout of its files is described in ``docs/store.md``.
+        The folder, made if it is missing. The layout of its files is described in ``docs/reference/store.md``.
     model
         What embeds; the embedded model by default.
     modalities : Sequence[str]

@@ -168,8 +168,8 @@ def help_html() -> Markup:
     notes = tag(
         "div",
         "Hatched patches lie in no window; dashed outlines mark windows in pieces. A click pins a window and shows what "
-        f"removing it does. {SCALES_OF_COLOUR[False].capitalize()}. More: the pages docs/exact_shares.md and "
-        "docs/glossary.md of this package.",
+        f"removing it does. {SCALES_OF_COLOUR[False].capitalize()}. More: the pages “Exact shares” and "
+        "“Glossary” of the documentation.",
         style=NOTE,
     )
     return tag("div", tag("ul", *values), notes, glossary, css="mswin-help", style=FONT | SMALL)

@@ -1,4 +1,4 @@
-"""The words used on screen, in messages and on the documents' page ``docs/glossary.md``, one sentence or two each."""
+"""The words used on screen, in messages and on the documents' page ``docs/concepts/glossary.md``, one sentence or two each."""
 
 from __future__ import annotations
 

@@ -10,6 +10,17 @@ function followTheme() {
   mark();
 }
 
+// A page that shows this one in a frame learns how high it is, and nothing else, so that the frame can have that height.
+function tellHeight() {
+  if (window.parent === window) return;
+  const tell = () => {
+    const { marginTop, marginBottom } = getComputedStyle(document.body);
+    const height = document.body.getBoundingClientRect().height + parseFloat(marginTop) + parseFloat(marginBottom);
+    window.parent.postMessage({ mswinVizHeight: Math.ceil(height) }, "*");
+  };
+  new ResizeObserver(tell).observe(document.body);
+}
+
 // The values of the controls that a board watches, by name.
 function asked(board, models) {
   const watched = Object.entries(board.get("watched") ?? {});
@@ -77,6 +88,7 @@ function start(scripts) {
   }
   const build = (id) => built(models[id], scripts, build);
   document.getElementById("mswin-page").append(build(page.root));
+  tellHeight();
 }
 
 export default { start };

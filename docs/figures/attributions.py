@@ -1,6 +1,6 @@
-"""Draws docs/attributions.png: methods side by side on two samples, beside the exact window shares and the exact split.
+"""Draws docs/figures/attributions.png: methods side by side on two samples, beside the exact window shares and the exact split.
 
-Run: python docs/attributions.py
+Run: python docs/figures/attributions.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Draws docs/explorer.png: the first explorer of notebooks/explore_scales.ipynb in JupyterLab, its CLS split by input patch.
+"""Draws docs/figures/explorer.png: the first explorer of notebooks/explore_scales.ipynb in JupyterLab, its CLS split by input patch.
 
-Run: python docs/explorer.py, with Chromium installed
+Run: python docs/figures/explorer.py, with Chromium installed
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from saved_picture import save_picture
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from support.lab import Lab  # noqa: E402  (the tests are no package)

@@ -1,6 +1,6 @@
-"""Draws docs/page.png: the scale explorer's page of a few samples, opened from the disk in Chromium without a network.
+"""Draws docs/figures/page.png: the scale explorer's page of a few samples, opened from the disk in Chromium without a network.
 
-Run: python docs/page.py, with Chromium installed
+Run: python docs/figures/page.py, with Chromium installed
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from saved_picture import save_picture
 
 import mswin_viz as mv
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from support.lab import CHROMIUM_OPTIONS, find_chromium  # noqa: E402  (the tests are no package)

@@ -1,6 +1,6 @@
-"""Draws docs/embeddings.png: the embedding explorer on the shipped samples, one image opened against a neighbour.
+"""Draws docs/figures/embeddings.png: the embedding explorer on the shipped samples, one image opened against a neighbour.
 
-Run: python docs/embeddings.py (it needs Chromium, as the browser tests do)
+Run: python docs/figures/embeddings.py (it needs Chromium, as the browser tests do)
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 from saved_picture import save_picture
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from support.lab import Lab  # noqa: E402  (the tests are no package)

@@ -1,6 +1,6 @@
-"""Draws docs/shares.png: one cosine split into patches of the CLS, windows of the add-on, and everything else.
+"""Draws docs/figures/shares.png: one cosine split into patches of the CLS, windows of the add-on, and everything else.
 
-Run: python docs/shares.py
+Run: python docs/figures/shares.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Draws docs/retrieval.png: the infrared query whose ranking the add-on changes most, before and after, with window shares.
+"""Draws docs/figures/retrieval.png: the infrared query whose ranking the add-on changes most, before and after, with window shares.
 
-Run: python docs/retrieval.py
+Run: python docs/figures/retrieval.py
 """
 
 from __future__ import annotations

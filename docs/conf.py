@@ -1,0 +1,93 @@
+"""How the site is built from these pages: ``make docs``. No page and no file of it comes from a network."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tomllib
+from pathlib import Path
+
+from mswin_viz import __version__
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path.insert(0, str(HERE / "site"))  # the extensions beside this file
+
+URLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+
+project = "mswin_viz"
+author = "the mswin_viz developers"
+project_copyright = "the mswin_viz developers, MIT licence"
+release = version = __version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "live_notebooks",
+]
+exclude_patterns = ["_*", "site", "figures/*.py"]
+nitpicky = False
+suppress_warnings = ["mystnb.unknown_mime_type"]  # widgets: pages show what stands for them without a kernel
+
+# Pages
+myst_enable_extensions = ["colon_fence", "attrs_inline"]
+myst_heading_anchors = 3
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+# Notebooks are executed, and kept until the package, its dependencies' versions or they themselves change.
+nb_execution_mode = os.environ.get("DOCS_NOTEBOOKS", "cache")
+nb_execution_raise_on_error = True
+nb_execution_timeout = 900
+nb_merge_streams = True
+nb_ipywidgets_js = {}
+nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json", None)]
+
+
+def _of_package() -> str:
+    """A hash of everything that decides what a notebook shows."""
+    digest = hashlib.sha256()
+    files = [*(ROOT / "mswin_viz").rglob("*"), *(HERE / "site").glob("*.py"), ROOT / "constraints.txt"]
+    for file in sorted(file for file in files if file.is_file() and "__pycache__" not in file.parts):
+        digest.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+nb_execution_cache_path = str(ROOT / "build" / "notebooks" / _of_package())
+
+# Reference
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_member_order = "bysource"
+napoleon_google_docstring = False
+napoleon_use_ivar = True
+autosummary_generate = False
+
+# Looks
+html_theme = "pydata_sphinx_theme"
+html_title = "mswin_viz"
+html_baseurl = URLS["Documentation"]
+html_static_path = ["site/static"]
+html_css_files = ["site.css"]
+html_js_files = ["frames.js"]
+html_context = {"default_mode": "auto"}
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "logo": {"text": "mswin_viz"},
+    "github_url": URLS["Source"],
+    "navbar_align": "left",
+    "header_links_before_dropdown": 6,
+    "show_toc_level": 2,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+}
+html_sidebars = {"notebooks/[a-z]*": [], "index": []}
