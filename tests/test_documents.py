@@ -7,6 +7,7 @@ import pkgutil
 import re
 import shlex
 import shutil
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +44,12 @@ COMMAND = typer.main.get_command(cli.app)
 SCRIPTS = [*sorted((ROOT / "docs").rglob("*.py")), *sorted((ROOT / "tests/benchmarks").glob("*.py"))]
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 SETTINGS = set(re.findall(r"^(\w+) \?=", (ROOT / "Makefile").read_text(), re.MULTILINE))
-ELSEWHERE = {"pip", "cd", "bash", "git"}
+ELSEWHERE = {"pip", "cd", "bash"}
 """Commands that are not ours to check."""
+URLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+PAGES = [document for document in DOCUMENTS if document.is_relative_to(ROOT / "docs")]
+INCLUDED = re.compile(r"^:::\{include\} (\S+)", re.MULTILINE)
+"""A document that a page of the site shows as its own text."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +180,11 @@ def test_command_lines_are_ones_the_command_takes(where: str, line: str) -> None
         settings = {word.partition("=")[0] for word in arguments if "=" in word}
         assert {word for word in arguments if "=" not in word} <= TARGETS
         assert settings <= SETTINGS
+    elif program == "git":
+        is_release = arguments[0] in ("tag", "push") and "releasing" in where
+        assert is_release or arguments == ["clone", URLS["Source"]], (
+            f"{where}: the project lies at {URLS['Source']}"
+        )
     elif program == "python":
         files = [word.split("::")[0] for word in arguments if word.endswith(".py")]
         assert files == [word for word in files if (ROOT / word).is_file()]
@@ -229,9 +239,54 @@ def test_links_and_pictures_lead_to_files_that_are_here(document: Path) -> None:
 def leads_to_a_heading(document: Path, link: str) -> bool:
     """Whether a link's anchor is that of a heading, as GitHub makes them."""
     file, _, anchor = link.partition("#")
-    text = ((document.parent / file) if file else document).read_text(encoding="utf-8")
+    text = text_of((document.parent / file) if file else document)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return anchor in {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in headings}
+
+
+def text_of(document: Path) -> str:
+    """What a document says, with what it includes."""
+    text = document.read_text(encoding="utf-8")
+    return "\n".join([text, *((document.parent / one).read_text("utf-8") for one in INCLUDED.findall(text))])
+
+
+@pytest.mark.parametrize("document", PAGES, ids=lambda d: str(d.relative_to(ROOT)))
+def test_every_page_begins_with_a_title_and_a_sentence(document: Path) -> None:
+    title, blank, first = document.read_text(encoding="utf-8").splitlines()[:3]
+    assert title.startswith("# ")
+    assert blank == ""
+    assert re.match(r"(?!\* )[\w*`\[]", first), f"no sentence, but {first!r}"
+
+
+@pytest.mark.parametrize("document", PAGES, ids=lambda d: str(d.relative_to(ROOT)))
+def test_pages_and_files_that_directives_name_are_here(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    brought = {f"notebooks/{file.stem}" for file in (ROOT / "notebooks").glob("*.ipynb")}  # by make docs
+    named = re.findall(r"\{doc\}`[^<`]*<([^>`]+)>`", text)
+    named += [
+        line
+        for block in re.findall(r"^:::\{toctree\}\n(.*?)^:::$", text, re.M | re.S)
+        for line in block.splitlines()
+        if re.match(r"[\w/]+$", line)
+    ]
+    named += re.findall(r"^:link: (\S+)\n:link-type: doc", text, re.M)
+    places = [(document.parent / name).resolve().relative_to(ROOT / "docs").as_posix() for name in named]
+    assert [one for one in places if not (ROOT / "docs" / f"{one}.md").is_file() and one not in brought] == []
+    assert [one for one in INCLUDED.findall(text) if not (document.parent / one).is_file()] == []
+
+
+def test_every_picture_has_a_script_that_draws_it_and_a_page_that_shows_it() -> None:
+    pictures = sorted((ROOT / "docs" / "figures").glob("*.png"))
+    shown = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert [one.name for one in pictures if not one.with_suffix(".py").is_file()] == []
+    assert [one.name for one in pictures if f"figures/{one.name})" not in shown] == []
+
+
+def test_every_command_and_every_explorer_answers_a_question_of_the_table() -> None:
+    table = (ROOT / "docs" / "which_tool.md").read_text(encoding="utf-8")
+    explorers = {"ScaleExplorer", "AttributionExplorer", "EmbeddingExplorer", "RetrievalView"}
+    assert [name for name in sorted(COMMAND.commands) if f"`mswin-viz {name}" not in table] == []
+    assert [name for name in sorted(explorers) if f"mv.{name}" not in table] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(ROOT)))
