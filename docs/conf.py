@@ -82,7 +82,7 @@ html_theme_options = {
     "logo": {"text": "mswin_viz"},
     "github_url": URLS["Source"],
     "navbar_align": "left",
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 5,
     "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
@@ -90,4 +90,9 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"notebooks/[a-z]*": [], "index": []}
+html_sidebars = {
+    "notebooks/[a-z]*": [],  # the whole width
+    **{
+        page: [] for page in ("index", "start", "which_tool", "numbers", "platforms")
+    },  # nothing is in their section
+}
