@@ -29,6 +29,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "live_notebooks",
+    "reference_style",
 ]
 exclude_patterns = ["_*", "site", "figures/*.py"]
 nitpicky = False
@@ -63,9 +64,11 @@ nb_execution_cache_path = str(ROOT / "build" / "notebooks" / _of_package())
 # Reference
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+maximum_signature_line_length = 90
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
-napoleon_use_ivar = True
+napoleon_use_param = False
+napoleon_attr_annotations = False
 autosummary_generate = False
 
 # Looks
@@ -82,7 +85,7 @@ html_theme_options = {
     "logo": {"text": "mswin_viz"},
     "github_url": URLS["Source"],
     "navbar_align": "left",
-    "header_links_before_dropdown": 5,
+    "header_links_before_dropdown": 8,
     "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],

@@ -1,8 +1,9 @@
 """The public names; a type checker and an editor read them here, and the package loads each at its first use."""
 
-from .analysis.attribution.attribute import Attribution as Attribution, attribute as attribute
+from .analysis.attribution.attribute import attribute as attribute
 from .analysis.attribution.method_ranking import Ranking as Ranking, rank_methods as rank_methods
 from .analysis.attribution.randomisation import randomisation_check as randomisation_check
+from .analysis.attribution.record import Attribution as Attribution
 from .analysis.attribution.share_gap import exact_shares as exact_shares, share_gap as share_gap
 from .analysis.attribution.target import Target as Target
 from .analysis.embeddings.batch import embed as embed
@@ -82,12 +83,14 @@ from .data.synthetic.write_samples import write_samples as write_samples
 from .errors import MswinVizError as MswinVizError
 from .model.addon.mixture import MixtureOfExpertsAddon as MixtureOfExpertsAddon
 from .model.addon.own import Addon as Addon
-from .model.addon.sliding_window import (
-    CLIPMultiScaleFeatureExtractor as CLIPMultiScaleFeatureExtractor,
-    CLIPMultiScaleSlidingWindow as CLIPMultiScaleSlidingWindow,
+from .model.addon.projected_windows import (
     CLIPWithProjectionMultiScale as CLIPWithProjectionMultiScale,
     FeatureProjectionAdapter as FeatureProjectionAdapter,
     MultiScaleFeatureExtractor as MultiScaleFeatureExtractor,
+)
+from .model.addon.sliding_window import (
+    CLIPMultiScaleFeatureExtractor as CLIPMultiScaleFeatureExtractor,
+    CLIPMultiScaleSlidingWindow as CLIPMultiScaleSlidingWindow,
 )
 from .model.archives.weight_files import read_state_dict as read_state_dict
 from .model.encoder.backbone import Model as Model
@@ -117,9 +120,9 @@ from .view.attributions.figures import (
     gap_figure as gap_figure,
     randomisation_figure as randomisation_figure,
 )
+from .view.embeddings.change_figure import change_figure as change_figure
 from .view.embeddings.explorer import EmbeddingExplorer as EmbeddingExplorer
 from .view.embeddings.figures import (
-    change_figure as change_figure,
     measures_figure as measures_figure,
     nulls_figure as nulls_figure,
     silhouette_figure as silhouette_figure,
@@ -129,10 +132,10 @@ from .view.embeddings.map_figures import maps_figure as maps_figure
 from .view.parts.figure_file import figure_bytes as figure_bytes
 from .view.parts.neighbour_strip import NeighbourStrip as NeighbourStrip
 from .view.parts.training_curve import TrainingCurve as TrainingCurve
+from .view.reports.ablation_tables import ablation_table as ablation_table
 from .view.reports.ablation_words import (
     ablation_brief as ablation_brief,
     ablation_sentences as ablation_sentences,
-    ablation_table as ablation_table,
 )
 from .view.retrieval.figures import ranked_figure as ranked_figure
 from .view.retrieval.view import RetrievalView as RetrievalView

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 
 class MswinVizError(Exception):
-    """Base of every error raised by mswin_viz; catch this to catch them all."""
+    """Base of every error raised by mswin_viz; catch this to catch them all.
+
+    The others stand in :mod:`mswin_viz.errors`; each also derives from the built-in error that it refines. A message states the
+    rule, what was got, and what to do.
+
+    Examples
+    --------
+    >>> from mswin_viz.errors import ScaleError
+    >>> try:
+    ...     mv.windows((16, 8), 0)
+    ... except mv.MswinVizError as problem:
+    ...     print(isinstance(problem, ScaleError), isinstance(problem, ValueError), problem)
+    True True a scale is a whole number of tokens in 1..128 on a 16x8 grid: got 0
+    """
 
 
 class ShapeError(MswinVizError, ValueError):

@@ -26,6 +26,15 @@ class Progress:
         Steps so far, and in all.
     words
         What is being done, such as ``"embedding images"``; may be empty.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> table = mv.embed(model, samples[:2], modalities=["RGB"], batch_size=1, progress=False, report=seen.append)
+    >>> seen[0].done, seen[0].total, seen[0].fraction
+    (1, 2, 0.5)
+    >>> seen[-1].words
+    'embedding: 2 of 2 images'
     """
 
     done: int

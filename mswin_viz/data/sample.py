@@ -37,11 +37,20 @@ class Sample:
     scene
         Scene number, where the layout has scenes (MSVR310, whose retrieval leaves out the query's own scene).
     split
-        One of `SPLITS`; None where the layout knows none.
+        ``"train"``, ``"test"``, ``"query"`` or ``"gallery"``; None where the layout knows none.
     root
         Folder of the data set, for names relative to it; None if the sample was not read from one.
     stored
         The store whose sample it is, so that its features are not computed again; None if it was not read from one.
+
+    Examples
+    --------
+    >>> sample = samples[0]
+    >>> sample.pid, sample.camid, sample.name, sample.label
+    (1, 1, '000001_cam1_0_00', 'id 1, camera 1')
+    >>> thermal = mv.Sample(pid=7, camid=2, images={"TI": "photos/anna.png"})  # of files of yours
+    >>> thermal.label, thermal.split
+    ('id 7, camera 2', None)
     """
 
     pid: int

@@ -75,6 +75,11 @@ def load_model(
         Pixel normalisation of a plain file, three numbers or one for all channels, of pixels from 0 to 1; None takes
         OpenAI's, and says so.
 
+    Returns
+    -------
+    model
+        In evaluation mode, on ``device``, in the precision asked for; its add-on is frozen.
+
     Raises
     ------
     WeightsNotFoundError, WeightsError
@@ -83,6 +88,19 @@ def load_model(
         If the configuration cannot be read, or a value in it is not of its kind.
     OptionError, DeviceError
         If an option cannot be served.
+
+    Examples
+    --------
+    >>> model = mv.load_model()  # the weights that come with the package; nothing is downloaded
+    >>> model.image_size, model.grid, model.dim, model.addon.scales
+    ((256, 128), (16, 8), 512, (4, 8, 16))
+    >>> plain = mv.load_model(addon=None, image_size=(128, 64))  # the CLIP alone, at another input size
+    >>> plain.grid, plain.addon is None
+    ((8, 4), True)
+    >>> mv.load_model("nosuch.pth")
+    Traceback (most recent call last):
+        ...
+    mswin_viz.errors.WeightsNotFoundError: a model is "embedded", an open_clip pair such as ...
     """
     place = checked_device(device)
     precision = checked_precision(precision, place.type)
@@ -127,7 +145,26 @@ def load_host_model(
     weights
         The checkpoint of the same run, with or without ``module.`` before its keys.
     addon, device, thermal_range, precision
-        As in :func:`load_model`, and so are the errors.
+        As in :func:`load_model`.
+
+    Returns
+    -------
+    model
+        As :func:`load_model` returns it; ``model.load_report`` has every key of the checkpoint.
+
+    Raises
+    ------
+    WeightsNotFoundError, WeightsError, ConfigError, ConfigNotFoundError, OptionError, DeviceError
+        As in :func:`load_model`.
+
+    Examples
+    --------
+    >>> tower = model.visual.state_dict()  # stands for the checkpoint of a run without prompts and adapters
+    >>> torch.save({f"BACKBONE.base.{key}": value for key, value in tower.items()}, "run.pth")
+    >>> config = mv.HostConfig(prompt=False, adapter=False, sie_camera=False, dataset="RGBNT201")
+    >>> host = mv.load_host_model(config, "run.pth")  # of your run: "MambaPro.yml", "MambaPro_best.pth"
+    >>> host.grid, host.dim, host.tower.has_text
+    ((16, 8), 512, False)
     """
     return load_model(
         weights, addon=addon, device=device, config=config, thermal_range=thermal_range, precision=precision

@@ -20,7 +20,7 @@ from mswin_viz.analysis.windows.activations import (
 )
 from mswin_viz.analysis.windows.geometry import windows
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
-from mswin_viz.model.addon.sliding_window import CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.projected_windows import CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens.tokens import Tokens
 
 from .conftest import DIM, GRID, SCALES

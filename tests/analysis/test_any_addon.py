@@ -26,7 +26,8 @@ from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.addon.own import Addon
 from mswin_viz.model.addon.parts import window_parts
-from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.projected_windows import CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.tokens.readout import Neck
 from mswin_viz.model.tokens.tokens import Tokens
 

@@ -16,7 +16,8 @@ from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.errors import ShapeError
-from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.projected_windows import CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.tokens.tokens import Tokens
 
 from .conftest import DIM, SCALES

@@ -24,7 +24,7 @@ from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.shares.window_shuffle import shuffle_windows
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.addon.sliding_window import CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.projected_windows import CLIPWithProjectionMultiScale
 from mswin_viz.model.tokens.tokens import Tokens
 
 from .conftest import DIM, SCALES

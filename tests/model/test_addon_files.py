@@ -10,7 +10,7 @@ import torch
 import mswin_viz as mv
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.addon.sliding_window import CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.projected_windows import CLIPWithProjectionMultiScale
 from mswin_viz.model.training.heads import window_head
 from mswin_viz.model.weights.addon_files import save_addon
 

@@ -26,7 +26,8 @@ from mswin_viz.errors import (
 )
 from mswin_viz.model import addon_loading as addons
 from mswin_viz.model import loading
-from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.projected_windows import CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.loading import load_model
 from mswin_viz.model.weights.addon_files import save_addon

@@ -12,11 +12,8 @@ from support.refusals import said_by
 
 from mswin_viz.errors import WeightsError, WeightsNotFoundError
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.addon.sliding_window import (
-    CLIPMultiScaleFeatureExtractor,
-    CLIPMultiScaleSlidingWindow,
-    CLIPWithProjectionMultiScale,
-)
+from mswin_viz.model.addon.projected_windows import CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPMultiScaleSlidingWindow
 from mswin_viz.model.archives.weight_files import read_state_dict
 from mswin_viz.model.weights.addon_files import save_addon
 from mswin_viz.model.weights.checkpoints import load_addon

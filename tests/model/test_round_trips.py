@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.projected_windows import CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.weights.addon_files import save_addon
 from mswin_viz.model.weights.checkpoints import load_addon
 

@@ -10,11 +10,8 @@ from support.refusals import said_by
 
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
-from mswin_viz.model.addon.sliding_window import (
-    CLIPMultiScaleFeatureExtractor,
-    CLIPMultiScaleSlidingWindow,
-    CLIPWithProjectionMultiScale,
-)
+from mswin_viz.model.addon.projected_windows import CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPMultiScaleSlidingWindow
 
 
 def module_and_patches(dim: int = 6, scales: tuple[int, ...] = (2, 3, 5), shape: tuple[int, int] = (3, 17)):

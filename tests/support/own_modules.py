@@ -11,7 +11,7 @@ from torch import nn
 import mswin_viz as mv
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.addon.own import Addon
-from mswin_viz.model.addon.sliding_window import CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.projected_windows import CLIPWithProjectionMultiScale
 from mswin_viz.model.encoder.backbone import Model
 from support.tiny import DIM, GRID, SCALES, tiny_model
 

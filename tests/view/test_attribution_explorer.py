@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 import mswin_viz as mv
-from mswin_viz.analysis.attribution.attribute import ATTRIBUTION_METHODS, METHOD_LABELS, Attribution
+from mswin_viz.analysis.attribution.attribute import ATTRIBUTION_METHODS, METHOD_LABELS
+from mswin_viz.analysis.attribution.record import Attribution
 from mswin_viz.analysis.windows.geometry import windows
 from mswin_viz.errors import DataError, OptionError, StoppedError
 from mswin_viz.model.encoder.token_cache import TokenCache

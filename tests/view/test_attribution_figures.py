@@ -9,9 +9,9 @@ import pytest
 from matplotlib import colormaps
 from PIL import Image
 
-from mswin_viz.analysis.attribution.attribute import Attribution
 from mswin_viz.analysis.attribution.faithfulness import REFERENCES, Faithfulness
 from mswin_viz.analysis.attribution.randomisation import Randomisation
+from mswin_viz.analysis.attribution.record import Attribution
 from mswin_viz.analysis.attribution.removal_curves import Curves
 from mswin_viz.analysis.attribution.share_gap import ShareGap
 from mswin_viz.analysis.windows.geometry import windows

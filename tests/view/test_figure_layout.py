@@ -12,7 +12,7 @@ from PIL import Image
 from support.tiny import SIZE, tiny_model
 
 import mswin_viz as mv
-from mswin_viz.analysis.attribution.attribute import Attribution
+from mswin_viz.analysis.attribution.record import Attribution
 from mswin_viz.data.sample import Sample
 from mswin_viz.view.attributions.figures import attributions_figure
 from mswin_viz.view.parts.figure_file import cell_size, figure_bytes

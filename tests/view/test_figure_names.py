@@ -17,9 +17,9 @@ from PIL import Image
 from support.tiny import pictures, tiny_model
 
 import mswin_viz as mv
-from mswin_viz.analysis.attribution.attribute import Attribution
 from mswin_viz.analysis.attribution.faithfulness import REFERENCES, Faithfulness
 from mswin_viz.analysis.attribution.randomisation import Randomisation
+from mswin_viz.analysis.attribution.record import Attribution
 from mswin_viz.analysis.attribution.removal_curves import Curves
 from mswin_viz.analysis.attribution.share_gap import ShareGap
 from mswin_viz.analysis.embeddings.batch import embed

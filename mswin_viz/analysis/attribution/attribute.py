@@ -17,16 +17,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
-import numpy as np
 import torch
 
 from mswin_viz.analysis.attribution.attention import attention_map
 from mswin_viz.analysis.attribution.exact_split import grouped, split_score
 from mswin_viz.analysis.attribution.input_levels import InputLevel
 from mswin_viz.analysis.attribution.methods import CAPTUM_METHODS, CaptumMethod, seeded_captum
+from mswin_viz.analysis.attribution.record import Attribution
 from mswin_viz.analysis.attribution.scored_inputs import ScoredInputs, UnitValues, baseline_of, scored_inputs
 from mswin_viz.analysis.attribution.settings import (
     AttributionOptions,
@@ -37,14 +37,13 @@ from mswin_viz.analysis.attribution.settings import (
 )
 from mswin_viz.analysis.attribution.target import Target, as_target
 from mswin_viz.analysis.shares.fusion import float64
-from mswin_viz.analysis.windows.geometry import WindowGeometry
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.preprocessing import ModelImages
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    pass
 
 METHOD_LABELS = {
     "integrated_gradients": "Integrated gradients", "gradient_x_input": "Gradient x input", "smoothgrad": "SmoothGrad",
@@ -69,65 +68,6 @@ for _level in ("pixels", "windows"):
     _REASONS |= {(m, _level): f"attention mixes patches, not {_level}; use tokens" for m in _ATTENTION}
 
 
-@dataclass(frozen=True, eq=False)
-class Attribution:
-    """How much of a score each pixel, token or window accounts for.
-
-    Attributes
-    ----------
-    values
-        Signed; ``[B, H, W]`` for pixels (channels added up), ``[B, N]`` for tokens, ``[B, n_windows]``.
-    score, baseline_score
-        The score of each image, and of its baseline (NaN where the method has none), ``[B]``.
-    rest
-        What falls on tokens that no window covers, ``[B]``.
-    delta
-        ``values + rest - (score - baseline_score)``, added up, ``[B]``; NaN where values are not meant to add up.
-    norm
-        Norm of the target's feature at the inputs, ``[B]``; frozen or recomputed as ``parameters`` say.
-    method, level, target
-        As chosen; the target in words, with its feature.
-    grid, geometry
-        Rows and columns of patches; the windows at the window level, else None.
-    seconds
-        What it took.
-    parameters
-        Settings that the result depends on.
-    provenance
-        Which weights, input and normalisation.
-    """
-
-    values: Float[np.ndarray, "batch ..."]
-    score: Float[np.ndarray, " batch"]
-    baseline_score: Float[np.ndarray, " batch"]
-    rest: Float[np.ndarray, " batch"]
-    delta: Float[np.ndarray, " batch"]
-    norm: Float[np.ndarray, " batch"]
-    method: str
-    level: str
-    target: str
-    grid: tuple[int, int]
-    geometry: WindowGeometry | None
-    seconds: float
-    parameters: Mapping[str, Any]
-    provenance: str
-
-    def on_patches(self) -> Float[np.ndarray, "batch token"]:
-        """One value for each patch: pixels added up, a window's value spread evenly over its tokens."""
-        batch, (rows, cols) = len(self.values), self.grid
-        if self.level == "pixels":
-            sides = self.values.shape[1:]
-            starts = [-(-np.arange(n) * side // n) for n, side in zip(self.grid, sides, strict=True)]
-            summed = np.add.reduceat(np.add.reduceat(self.values, starts[0], axis=1), starts[1], axis=2)
-            return summed.reshape(batch, -1)
-        if self.geometry is None:
-            return self.values
-        spread = np.zeros((batch, rows * cols))
-        for window, tokens in enumerate(self.geometry.tokens):
-            spread[:, tokens] = self.values[:, [window]] / len(tokens)
-        return spread
-
-
 def attribute(
     model: Model,
     inputs: ModelImages | Tokens,
@@ -139,9 +79,7 @@ def attribute(
 ) -> Attribution:
     """Attribute a target's score to pixels, patch tokens or windows.
 
-    Runs in float32 and evaluation mode, batched as memory allows, the same for the same seed. Raises OptionError if
-    the method does not suit the level, or the score does not depend on the level at all; ScaleError, ShapeError if
-    the scale does not fit the grid, or the target's vector not the model; StoppedError if ``stop`` returned true.
+    Runs in float32 and evaluation mode, batched as memory allows, the same for the same seed.
 
     Parameters
     ----------
@@ -152,14 +90,41 @@ def attribute(
     target
         What is explained, for the plain or the enhanced CLS.
     method
-        One of ``ATTRIBUTION_METHODS``.
+        ``"integrated_gradients"``, ``"gradient_x_input"``, ``"smoothgrad"``, ``"gradcam"``, ``"occlusion"``,
+        ``"feature_ablation"``, ``"shapley"``, ``"attention_rollout"``, ``"legrad"`` or ``"exact_split"``; not every method has a
+        map of every level.
     level
         ``"pixels"``; ``"tokens"``: patch tokens at the tower's output or behind ``block=``; ``"windows"``: the
         same, in runs of ``scale=`` tokens.
     **options
-        Fields of :class:`mswin_viz.analysis.attribution.settings.Settings`: ``scale``, ``block``, ``baseline``,
-        ``n_steps``, ``n_samples``, ``noise``, ``occluder``, ``norm``, ``seed``, ``batch_rows``, ``report``,
-        ``stop``, ``progress``.
+        ``scale``: tokens in a window. ``block``: take tokens behind this block, not at the output. ``baseline``: what absent
+        means, ``"zero"``, ``"mean"`` or for pixels ``"blur"``. ``n_steps=50`` of integrated gradients; ``n_samples=25`` of
+        SmoothGrad and Shapley values; ``noise=0.1`` of SmoothGrad, of an image's range; ``occluder``: side of the square, pixels;
+        ``norm`` of a cosine: ``"frozen"``, ``"recomputed"`` or ``"auto"``. ``seed=0``; ``batch_rows``: rows in one pass, by
+        memory; ``report``, ``stop``; ``progress=True``: show a bar.
+
+    Returns
+    -------
+    attribution
+        Signed values, ``[B, H, W]``, ``[B, N]`` or ``[B, n_windows]``.
+
+    Raises
+    ------
+    OptionError
+        If the method does not suit the level, or the score does not depend on the level at all.
+    ScaleError, ShapeError
+        If the scale does not fit the grid, or the target's vector the model.
+    StoppedError
+        If ``stop`` returned true.
+
+    Examples
+    --------
+    >>> target = mv.Target.text("a person wearing a red top")
+    >>> split = mv.attribute(model, samples[0].images["RGB"], target, method="exact_split", level="tokens")
+    >>> split.values.shape, bool(abs(split.delta[0]) < 1e-6)  # the shares add up to the score
+    ((1, 128), True)
+    >>> mv.attribute(model, tokens, target, method="feature_ablation", level="windows", scale=16).values.shape
+    (4, 8)
     """
     settings = settings_of(options)
     if reason := refusal(method, level):

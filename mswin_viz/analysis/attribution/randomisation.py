@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from scipy.stats import rankdata
 
-from mswin_viz.analysis.attribution.attribute import Attribution, attribute
+from mswin_viz.analysis.attribution.attribute import attribute
+from mswin_viz.analysis.attribution.record import Attribution
 from mswin_viz.analysis.attribution.target import Target, as_target
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
@@ -54,8 +55,6 @@ def randomisation_check(
 ) -> Randomisation:
     """Attribute again with the add-on, the CLIP, and both shuffled; the target's direction stays the same.
 
-    Raises OptionError if the model has no add-on, or ``maps`` is empty.
-
     Parameters
     ----------
     model, images, target
@@ -66,6 +65,26 @@ def randomisation_check(
         Of the shuffles.
     original
         The trained model's attributions, if they are at hand.
+
+    Returns
+    -------
+    check
+        Maps of the trained and the shuffled models, and Spearman's rank correlation of each pair, ``[B]``, -1..1.
+
+    Raises
+    ------
+    OptionError
+        If ``maps`` is empty.
+
+    Examples
+    --------
+    >>> target = mv.Target.text("a person wearing a red top")
+    >>> maps = {"IG": {"method": "integrated_gradients", "level": "tokens", "n_steps": 4}}
+    >>> check = mv.randomisation_check(model, samples[0].images["RGB"], target, maps)
+    >>> check.parts, check.correlations["IG", "CLIP"].shape
+    (('add-on', 'CLIP', 'both'), (1,))
+    >>> bool(abs(check.correlations["IG", "both"][0]) < 0.5)  # nothing of the map is left
+    True
     """
     if not maps:
         raise OptionError('there must be at least one map to check: got none; for example {"IG": {}}')

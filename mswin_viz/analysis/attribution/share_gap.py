@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mswin_viz.analysis.attribution.attribute import Attribution, attribute
+from mswin_viz.analysis.attribution.attribute import attribute
+from mswin_viz.analysis.attribution.record import Attribution
 from mswin_viz.analysis.attribution.target import Target, as_target
 from mswin_viz.analysis.shares.addon_map import AddonMap
 from mswin_viz.analysis.shares.decomposition import decompose_fusion
@@ -75,10 +76,34 @@ def share_scales(model: Model) -> tuple[int, ...]:
 
 
 def exact_shares(model: Model, tokens: Tokens, target: Target, scale: int) -> Attribution:
-    """Exact shares of the windows of one scale, and errors, as in :func:`share_gap`.
+    """Exact shares of the windows of one scale, as an attribution: beside maps of other methods, with the same target.
 
     Of add-ons of windows, what a window gives through the kernel of a trained scale; of any other module, what the
     tokens of a window of any scale give through all of it.
+
+    Parameters
+    ----------
+    model, tokens, target, scale
+        As in :func:`share_gap`.
+
+    Returns
+    -------
+    attribution
+        ``values [B, n_windows]``; ``rest`` is what falls outside of them.
+
+    Raises
+    ------
+    OptionError, ScaleError
+        As in :func:`share_gap`.
+
+    Examples
+    --------
+    >>> shares = mv.exact_shares(model, tokens, mv.Target.text("a person wearing a red top"), scale=8)
+    >>> shares.values.shape, shares.method
+    ((4, 16), 'exact_share')
+    >>> parts = mv.decompose(tokens, model.addon, text).cosine()
+    >>> bool(np.allclose(shares.values, parts.windows[8], atol=1e-6))
+    True
     """
     started = time.perf_counter()
     weights, index, slots = _checked_weights(model, target, tokens, scale)
@@ -111,13 +136,12 @@ def exact_shares(model: Model, tokens: Tokens, target: Target, scale: int) -> At
 def share_gap(model: Model, tokens: Tokens, target: Target, scale: int, *, n_steps: int = 50) -> ShareGap:
     """Compare exact shares with integrated gradients and the removal of windows.
 
-    Raises OptionError if the target is not a direction or cosine of the enhanced CLS, or an add-on of windows has no such
-    scale; ScaleError if the windows of another module do not fit the tokens.
-
     Parameters
     ----------
+    model
+        With an add-on.
     tokens
-        Tokens of a batch, of the tower's output.
+        Of a batch, of the tower's output.
     target
         A direction or a cosine, of the enhanced CLS.
     scale
@@ -125,6 +149,28 @@ def share_gap(model: Model, tokens: Tokens, target: Target, scale: int, *, n_ste
         removed by tokens of zero, and no gate is counted.
     n_steps
         Of integrated gradients.
+
+    Returns
+    -------
+    gap
+        ``shares``, ``integrated``, ``own_share``, ``removal`` and ``removal_norm_kept``, ``[B, n_windows]`` each, in units of
+        the target; ``flipped`` counts gates.
+
+    Raises
+    ------
+    OptionError
+        If the target is not a direction or cosine of the enhanced CLS, or an add-on of windows has no such scale.
+    ScaleError
+        If the windows of another module do not fit the tokens.
+
+    Examples
+    --------
+    >>> gap = mv.share_gap(model, tokens[0], mv.Target.text("a person wearing a red top"), 16, n_steps=8)
+    >>> gap.own_share.shape, gap.flipped.shape
+    ((1, 8), (1, 8))
+    >>> still = gap.flipped == 0  # where no gate switches, only the norm makes a removal another number
+    >>> bool(np.allclose(gap.removal_norm_kept[still], gap.own_share[still], atol=1e-6))
+    True
     """
     weights, slot, slots = _checked_weights(model, target, tokens, scale)
     directions = target.directions(model, len(tokens))

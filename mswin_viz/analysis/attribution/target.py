@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +10,9 @@ import numpy as np
 import torch
 
 from mswin_viz.analysis.arrays import finite_vectors, known_numbers, real_numbers, unit_rows
+from mswin_viz.analysis.attribution.target_prompts import check_prompt, listed_prompts
 from mswin_viz.analysis.shares.decomposition import direction_of_images
-from mswin_viz.errors import OptionError, PromptError, ShapeError
+from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.tokens.enhanced import enhanced_width, shift
 from mswin_viz.model.tokens.tokens import Tokens
@@ -27,13 +27,13 @@ _LARGEST = 1e30
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """One score of an image. Made by :meth:`direction`, :meth:`text`, :meth:`image`, :meth:`norm`,
-    :meth:`shift` or :meth:`identity`, each for ``feature="enhanced"`` or ``"plain"``.
+    """One score of an image. Made by :meth:`direction`, :meth:`text`, :meth:`image`, :meth:`norm`, :meth:`shift` or
+    :meth:`identity`, each for ``feature="enhanced"`` or ``"plain"``.
 
     Attributes
     ----------
     kind
-        ``"direction"``: v . f; ``"cosine"``: v . f / (|v| |f|); ``"norm"``: |f|; ``"shift"``: |enhanced - plain|.
+        ``"direction"``: ``v . f``; ``"cosine"``: ``v . f / (|v| |f|)``; ``"norm"``: ``|f|``; ``"shift"``: ``|enhanced - plain|``.
     words
         The target in words.
     feature
@@ -42,6 +42,23 @@ class Target:
         v, ``[D]`` or one for each image ``[B, D]``; None where the kind has none or a prompt gives it.
     prompt
         The text whose feature is v, or one text for each image.
+
+    Raises
+    ------
+    OptionError
+        If there is no such feature, or the kind needs a vector that is missing or zero.
+    ShapeError
+        If the vector is not ``[D]`` or ``[B, D]``, not finite, or too large for float32.
+
+    Examples
+    --------
+    >>> targets = [mv.Target.text("a person wearing a red top"), mv.Target.image(tokens.cls[1]), mv.Target.shift()]
+    >>> [target.kind for target in targets]
+    ['cosine', 'cosine', 'shift']
+    >>> targets[0].words
+    'the text “a person wearing a red top”'
+    >>> tuple(targets[0].directions(model, n_images=4).shape)  # one direction for each of four images
+    (4, 512)
     """
 
     kind: str
@@ -66,7 +83,10 @@ class Target:
     def direction(v: Float[np.ndarray, "*batch dim"] | torch.Tensor, *, feature: str = "enhanced") -> Target:
         """The score v . f along a fixed direction, ``[D]`` or ``[B, D]``.
 
-        Raises ShapeError if the direction has another shape or is not finite.
+        Raises
+        ------
+        ShapeError
+            If the direction has another shape or is not finite.
         """
         return Target("direction", "a fixed direction", feature, _checked_vector(v))
 
@@ -74,12 +94,15 @@ class Target:
     def text(prompt: str | Sequence[str], *, feature: str = "enhanced") -> Target:
         """The cosine with a prompt's feature; several prompts are one for each image, in the images' order.
 
-        Raises PromptError if there is no prompt, or one is not a text or is empty.
+        Raises
+        ------
+        PromptError
+            If there is no prompt, or one is not a text or is empty.
         """
         if isinstance(prompt, str):
-            _check_prompt(prompt)
+            check_prompt(prompt)
             return Target("cosine", f"the text “{prompt}”", feature, prompt=str(prompt))
-        prompts = _listed_prompts(prompt)
+        prompts = listed_prompts(prompt)
         words = "; ".join(f"image {number}: “{one}”" for number, one in enumerate(prompts, 1))
         return Target("cosine", f"one text for each image ({words})", feature, prompt=prompts)
 
@@ -87,7 +110,12 @@ class Target:
     def image(image: Float[np.ndarray, "*batch dim"] | torch.Tensor, *, feature: str = "enhanced") -> Target:
         """The cosine with another image's feature, ``[D]`` or ``[B, D]``: how similar the two are.
 
-        Raises ShapeError if the feature has another shape or is not finite; OptionError if it is zero.
+        Raises
+        ------
+        ShapeError
+            If the feature has another shape or is not finite.
+        OptionError
+            If it is zero.
         """
         return Target("cosine", "another image's feature", feature, _checked_vector(image))
 
@@ -98,9 +126,12 @@ class Target:
 
     @staticmethod
     def shift(*, feature: str = "enhanced") -> Target:
-        """The norm of what the add-on adds, |enhanced - plain|.
+        """The norm of what the add-on adds, ``|enhanced - plain|``.
 
-        Raises OptionError for ``feature="plain"``, which nothing is added to.
+        Raises
+        ------
+        OptionError
+            For ``feature="plain"``, which nothing is added to.
         """
         if feature != "enhanced":
             raise OptionError('the shift leads to the enhanced CLS: got feature="plain"; leave feature out')
@@ -116,9 +147,6 @@ class Target:
     ) -> Target:
         """The cosine with identity ``k``: the mean of the unit features that a gallery holds of it.
 
-        Raises ShapeError, OptionError if the gallery is missing, does not fit itself, does not hold the identity, or
-        holds a feature of it that is not finite or has no length.
-
         Parameters
         ----------
         k
@@ -126,6 +154,19 @@ class Target:
         features, pids
             The gallery's features ``[n, D]``, and whose they are; a model holds no classifier that could stand in
             for them.
+
+        Raises
+        ------
+        OptionError
+            If the gallery is missing, or does not hold the identity.
+        ShapeError
+            If features and pids do not fit each other, or a feature of the identity is not finite or has no length.
+
+        Examples
+        --------
+        >>> pids = [sample.pid for sample in samples[:4]]
+        >>> mv.Target.identity(1, tokens.cls, pids).words
+        'identity 1, mean of 4 gallery images'
         """
         if features is None or pids is None:
             raise OptionError(
@@ -173,7 +214,10 @@ class Target:
 
         As wide as the target's feature: a vector of the CLS token's width is zero along what an add-on put behind it.
 
-        Raises ShapeError if the vector does not fit the model or the number of images.
+        Raises
+        ------
+        ShapeError
+            If the vector does not fit the model or the number of images.
         """
         if isinstance(self.prompt, tuple) and len(self.prompt) != n_images:
             raise ShapeError(
@@ -237,29 +281,6 @@ def _checked_vector(vector: Float[np.ndarray, "*batch dim"] | torch.Tensor | Non
     return vector
 
 
-def _listed_prompts(prompts: Any) -> tuple[str, ...]:
-    """One prompt for each image, in the images' order."""
-    if isinstance(prompts, Set):
-        raise PromptError(
-            f"prompts for several images must be in the images' order: got the set {prompts!r:.80}; pass a list"
-        )
-    listed: tuple[Any, ...] = (prompts,)
-    with suppress(TypeError):  # not iterable; an array or tensor without axes is so in name only
-        listed = listed if isinstance(prompts, bytes | Mapping) else tuple(prompts)
-    for prompt in listed:
-        _check_prompt(prompt)
-    if not listed:
-        raise PromptError("a text target needs a prompt, or one for each image: got an empty list")
-    return listed
-
-
 def _is_text(target: Any) -> bool:
     several = isinstance(target, (list, tuple)) or (isinstance(target, np.ndarray) and target.ndim == 1)
     return isinstance(target, str) or (several and any(isinstance(one, str) for one in target))
-
-
-def _check_prompt(prompt: object) -> None:
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise PromptError(
-            f"a prompt must be a non-empty text: got {prompt!r}; write for example 'a person wearing a red top'"
-        )

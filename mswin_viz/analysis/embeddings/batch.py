@@ -82,11 +82,10 @@ def embed(
 ) -> EmbeddingTable:
     """Embed every image of some samples, a batch at a time; patch tokens are not kept.
 
-    An image that cannot be read, is of a camera the weights do not know, or gets no finite feature has no row, takes
-    no other image with it, and is listed in ``failed``. Pictures of every shape are resized to the input, as host
-    models do; one warning counts those that this distorts strongly, another the images of more than 8 bits that keep
-    few grey levels. What a :class:`Store` holds is read from it. Raises OptionError if a modality, the batch size or an option is not one of those on offer;
-    DataError if there is no image to embed, or none that could be; StoppedError if ``stop`` returned True.
+    An image that cannot be read, is of a camera the weights do not know, or gets no finite feature has no row, takes no
+    other image with it, and is listed in ``failed``. Pictures of every shape are resized to the input, as host models
+    do; one warning counts those that this distorts strongly, another the images of more than 8 bits that keep few grey
+    levels. What a :class:`Store` holds is read from it.
 
     Parameters
     ----------
@@ -107,6 +106,23 @@ def embed(
     -------
     table
         Rows modality by modality, in the samples' order.
+
+    Raises
+    ------
+    OptionError
+        If a modality, the batch size or an option is not one of those on offer.
+    DataError
+        If there is no image to embed, or none that could be.
+    StoppedError
+        If ``stop`` returned True.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:8], progress=False)
+    >>> len(table), table.modalities, table.plain.shape, table.enhanced.shape
+    (24, ('RGB', 'NI', 'TI'), (24, 512), (24, 512))
+    >>> mv.embed(model, samples[:8], modalities=["TI"], progress=False).pid.tolist()
+    [1, 1, 1, 1, 2, 2, 2, 2]
     """
     chosen = options_of(_Options, options, function="embed")
     wanted, report, parts = _wanted(samples, modalities), reporter(chosen.report), []

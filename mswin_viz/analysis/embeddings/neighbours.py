@@ -50,6 +50,15 @@ class Neighbours:
         How many were ranked, how many of those are right, and how many the rule left out beside the query.
     metric
         The table's: ``"cosine"`` (nearest is largest) or ``"euclidean"`` (nearest is smallest).
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:16], modalities=["RGB"], progress=False)
+    >>> found = mv.neighbours(table, 0, k=3, feature="enhanced")
+    >>> found.rows.shape, found.right.tolist(), found.marks
+    ((3,), [True, True, False], ('right', 'right', 'wrong'))
+    >>> found.n_candidates, found.n_right, found.n_dropped, found.first_right
+    (14, 2, 1, 1)
     """
 
     query: int
@@ -85,9 +94,7 @@ def neighbours(
     """Rank rows of a table by the table's metric with one of them, as re-ID evaluation does.
 
     The query itself is never its own neighbour. Equal similarities keep the candidates' order, as in
-    :func:`mswin_viz.analysis.measures.retrieval.retrieval`, whose average precision it is. Raises OptionError if the
-    query or a candidate is not a row of the table, or there is no such option; ShapeError if no candidate is left, or
-    a feature has no direction.
+    :func:`mswin_viz.retrieval`, whose average precision it is.
 
     Parameters
     ----------
@@ -103,6 +110,27 @@ def neighbours(
     candidates
         Rows that are ranked; if None those of the query's modality in the gallery (in the training split where the
         query is of it).
+
+    Returns
+    -------
+    neighbours
+        Rows, similarities and marks ``[k]``, and the query's rank and average precision.
+
+    Raises
+    ------
+    OptionError
+        If the query or a candidate is not a row of the table, or there is no such option.
+    ShapeError
+        If no candidate is left, or a feature has no direction.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:16], modalities=["RGB"], progress=False)
+    >>> found = mv.neighbours(table, query=0, k=5)
+    >>> table.pid[found.rows].tolist(), bool((np.diff(found.similarity) <= 0).all())
+    ([1, 1, 4, 4, 4], True)
+    >>> mv.neighbours(table, query=0, rule="none").n_dropped  # the query's own camera stays in the gallery
+    0
     """
     rows = _candidates(table, query, candidates)
     check_counts(1, k=k)

@@ -117,7 +117,7 @@ class PairShares:
     plain_similarity
         The cosine of the plain features, which the CLS shares do not add up to.
     residual
-        The larger of the two sides' |sum of parts - similarity|, over the sum of the shares' sizes; rounding.
+        The larger of the two sides' ``|sum of parts - similarity|``, over the sum of the shares' sizes; rounding.
     table_similarity
         The cosine of the table's own rows; it differs where the table was made with another model.
     grid
@@ -131,6 +131,16 @@ class PairShares:
     lengthening
         Norm of each row's joint enhanced feature over that of its joint plain one; None where each modality is brought to
         unit length on its own.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:4], modalities=["RGB"], progress=False)
+    >>> pair = mv.pair_window_shares(model, table, 0, 2)
+    >>> pair.scales, list(pair.a), bool(pair.residual < 1e-9)
+    ((4, 8, 16), ['RGB'], True)
+    >>> side = pair.a["RGB"]
+    >>> {scale: shares.shape for scale, shares in side.windows.items()}
+    {4: (32,), 8: (16,), 16: (8,)}
     """
 
     a: Mapping[str, SideShares]

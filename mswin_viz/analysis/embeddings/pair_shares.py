@@ -52,11 +52,9 @@ def pair_window_shares(
 ) -> PairShares:
     """Split the similarity of two rows exactly, first over the windows of ``a``, then over those of ``b``.
 
-    For joined modalities the cosine is a sum over modalities of ``a_m . b_m / (|a| |b|)``, with ``|a|`` and ``|b|``
-    of the joint features; each term is split as in :func:`mswin_viz.decompose` (norms frozen). With equalised
-    modalities each term is the modality's own cosine over their number. Raises OptionError if there is no such row, or
-    the modalities differ; ImageFileError, ImageError if an image can no longer be read; StoppedError if ``stop``
-    returned true.
+    For joined modalities the cosine is a sum over modalities of ``a_m . b_m / (|a| |b|)``, with ``|a|`` and ``|b|`` of
+    the joint features; each term is split as in :func:`mswin_viz.decompose` (norms frozen). With equalised modalities
+    each term is the modality's own cosine over their number.
 
     Parameters
     ----------
@@ -68,6 +66,29 @@ def pair_window_shares(
         Where tokens of earlier calls are kept; those of the model's open views if None.
     stop
         Asked before each image; true ends the work.
+
+    Returns
+    -------
+    shares
+        The cosine split from either side, window by window and scale by scale.
+
+    Raises
+    ------
+    OptionError
+        If there is no such row, or the modalities differ.
+    ImageFileError, ImageError
+        If an image can no longer be read.
+    StoppedError
+        If ``stop`` returned true.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:4], progress=False)
+    >>> pair = mv.pair_window_shares(model, table.concatenated(), 0, 3)  # all three modalities together
+    >>> list(pair.a), pair.grid
+    (['RGB', 'NI', 'TI'], (16, 8))
+    >>> bool(np.isclose(pair.similarity, pair.table_similarity, atol=1e-5))
+    True
     """
     modalities = _checked_pair(table, a, b)
     kept = TokenCache(model) if kept is None else kept

@@ -33,14 +33,43 @@ _BATCH = 1024
 class Store(StoredImages):
     """Features of the images of a data set, in a folder; made by :func:`mswin_viz.extract`, opened by :func:`mswin_viz.open_store`.
 
-    Taken wherever samples are taken: it is a sequence of them. What it holds is not computed again.
+    Taken wherever samples are taken: it is a sequence of them. What it holds is not computed again. Nothing but its description is
+    read until it is asked for.
+
+    Attributes
+    ----------
+    folder
+        Where the store lies.
+    record
+        What its rows are: the model, the input size, the width, what is kept of the tokens.
+    commits
+        Its shards that are done.
+    root
+        The folder of the data set, below which image files are looked for.
+
+    Examples
+    --------
+    >>> store = mv.extract(samples[:6], "store", model=model, modalities=["RGB", "TI"], progress=False)
+    >>> len(store), store.n_rows, store.n_failed, store.is_complete  # samples, and their images
+    (6, 12, 0, True)
+    >>> thermal = store.where(modality="TI", camid=1)  # rows that fit
+    >>> thermal.n_rows, thermal.features("enhanced").shape
+    (4, (4, 512))
+    >>> mv.embed(model, store, modalities=["TI"]).plain.shape, store.verify()  # read, not computed
+    ((6, 512), [])
     """
 
     def table(self, modalities: Sequence[str] = MODALITIES) -> EmbeddingTable:
         """Rows in view that have features, modality by modality, as :func:`mswin_viz.embed` gives them; the others in ``failed``.
 
-        ``sample`` counts the samples in view. DataError if no row of these modalities has features, OptionError for an
-        unknown modality.
+        ``sample`` counts the samples in view.
+
+        Raises
+        ------
+        DataError
+            If no row of these modalities has features.
+        OptionError
+            For an unknown modality.
         """
         kept, failed = self.rows_of(modalities)
         if not len(kept):
@@ -70,7 +99,10 @@ class Store(StoredImages):
     ) -> tuple[Int[np.ndarray, " row"], Int[np.ndarray, " failed"]]:
         """Rows in view of some modalities, one modality behind the other: those with features, and those without.
 
-        OptionError for an unknown modality.
+        Raises
+        ------
+        OptionError
+            For an unknown modality.
         """
         if isinstance(modalities, str) or not set(modalities) <= set(MODALITIES):
             raise OptionError(
@@ -85,7 +117,12 @@ class Store(StoredImages):
     def tokens(self, row: int, *, model: Model | None = None) -> Tokens:
         """The tokens of one image, by its row in view; nothing else is read.
 
-        The model adds its neck, where it has one. StoreError if the store keeps no patch tokens, or is of another model.
+        The model adds its neck, where it has one.
+
+        Raises
+        ------
+        StoreError
+            If the store keeps no patch tokens, the row has failed, or the store is of another model.
         """
         if model is not None:
             self.check_model(model)
@@ -98,7 +135,15 @@ class Store(StoredImages):
         return Tokens(torch.from_numpy(one.features("plain")), patches, (rows, cols), neck)
 
     def check_model(self, model: Model) -> None:
-        """A `StoreError` unless the plain features are of a model's image tower; OptionError for anything but a model."""
+        """Refuse a model whose image tower did not make the plain features.
+
+        Raises
+        ------
+        StoreError
+            If the weights or the input size are others.
+        OptionError
+            For anything but a model.
+        """
         if not isinstance(model, Model):
             raise OptionError(
                 f"a store goes with a model: got {model!r:.60}; make one with mswin_viz.load_model"
@@ -194,6 +239,18 @@ def _enhanced(model: Model, store: Store, kept: str) -> Float[np.ndarray, "row w
 def open_store(folder: str | Path, *, root: str | Path | None = None) -> Store:
     """Open a store; nothing but its description is read yet.
 
+    Parameters
+    ----------
+    folder
+        That :func:`mswin_viz.extract` wrote to.
+    root
+        Where the data set lies now, if it was moved.
+
+    Returns
+    -------
+    store
+        All of its rows in view.
+
     Raises
     ------
     StoreError
@@ -201,12 +258,14 @@ def open_store(folder: str | Path, *, root: str | Path | None = None) -> Store:
     OptionError
         If ``folder`` is no path, or ``root`` no folder.
 
-    Parameters
-    ----------
-    folder
-        That :func:`mswin_viz.extract` wrote to.
-    root
-        Where the data set lies now, if it was moved.
+    Examples
+    --------
+    >>> _ = mv.extract(samples[:4], "store", model=model, modalities=["RGB"], tokens="all", progress=False)
+    >>> store = mv.open_store("store")
+    >>> store.n_rows, store.record.dim, store[0].label
+    (4, 512, 'id 1, camera 1')
+    >>> tuple(store.tokens(2, model=model).patches.shape)
+    (1, 128, 512)
     """
     if not isinstance(folder, str | Path):
         raise OptionError(

@@ -82,6 +82,13 @@ def export_store(
         With ``images``, if a file is no longer there.
     StoppedError
         If ``stop`` asked for it; what was in the folder before is as it was.
+
+    Examples
+    --------
+    >>> store = mv.extract(samples[:4], "store", model=model, progress=False)
+    >>> folder = mv.export_store(store.where(modality="RGB"), "exported", to="csv")
+    >>> sorted(path.name for path in folder.iterdir())
+    ['cls_enhanced.npy', 'cls_plain.npy', 'export.json', 'images.csv']
     """
     chosen = options_of(_Settings, options, function="export_store", also=("to",))
     opened = store if isinstance(store, Store) else open_store(store)

@@ -55,6 +55,23 @@ class EmbeddingTable:
         host whose configuration sets FEAT_NORM to no).
     root
         Folder of the data set that every sample came from; None if there is no one such folder.
+
+    Raises
+    ------
+    ShapeError
+        If a column has not one entry for each row.
+    OptionError
+        If there is no such metric.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:8], progress=False)
+    >>> table.rows("TI").tolist(), table[table.pid == 1].modality.tolist()[:2]
+    ([16, 17, 18, 19, 20, 21, 22, 23], ['RGB', 'RGB'])
+    >>> table.concatenated().plain.shape  # a row for each sample: RGB, NI and TI behind one another
+    (8, 1536)
+    >>> table.to_pandas().columns.tolist()[:4]
+    ['sample', 'modality', 'pid', 'camid']
     """
 
     sample: Int[np.ndarray, " row"]
@@ -129,14 +146,20 @@ class EmbeddingTable:
     def unit(self, feature: str) -> Float[np.ndarray, "row dim"]:
         """Features of unit length, float64, kept; a row without a direction is NaN.
 
-        Raises OptionError if ``feature`` is not one of ``FEATURES``.
+        Raises
+        ------
+        OptionError
+            If ``feature`` is not one of ``FEATURES``.
         """
         return self._units[_checked_feature(feature)]
 
     def compared(self, feature: str) -> Float[np.ndarray, "row dim"]:
         """Features as :attr:`metric` compares them, float64, kept: of unit length for the cosine, else as they are.
 
-        Raises OptionError if ``feature`` is not one of ``FEATURES``.
+        Raises
+        ------
+        OptionError
+            If ``feature`` is not one of ``FEATURES``.
         """
         return (self._units if self.metric == "cosine" else self._raw)[_checked_feature(feature)]
 
@@ -146,8 +169,7 @@ class EmbeddingTable:
         """One row for each sample that has all of some modalities, their features joined in that order.
 
         Features are joined raw and have unit length only as a whole, at ranking (the way of MambaPro and its kin), so
-        that a modality with longer features has more say. What stands behind the CLS tokens comes after all of them. Raises OptionError if there is no modality, or one twice;
-        DataError if no sample has all of them.
+        that a modality with longer features has more say. What stands behind the CLS tokens comes after all of them.
 
         Parameters
         ----------
@@ -155,6 +177,13 @@ class EmbeddingTable:
             Which, in order.
         equalised
             Bring each modality to unit length first, so that all have the same say. Named in :attr:`is_equalised`.
+
+        Raises
+        ------
+        OptionError
+            If there is no modality, or one twice.
+        DataError
+            If no sample has all of them.
         """
         if not modalities or len(set(modalities)) < len(modalities):
             raise OptionError(f"name each modality to join exactly once: got {tuple(modalities)}")

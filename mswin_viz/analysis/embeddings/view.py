@@ -41,15 +41,22 @@ class ViewSettings:
     Attributes
     ----------
     show
-        One of ``SHOWN``.
+        ``"all"`` images; those of ``"RGB"``, ``"NI"`` or ``"TI"``; or the three of a sample ``"together"``.
     rule
         What a query leaves out of its own identity: ``"camera"``, ``"scene"``, or ``"none"``.
     most
         Of how many images the maps are computed; of more, so many are drawn at random, and the others placed among them.
     coupling, perplexity, seed
-        Of :func:`mswin_viz.analysis.projection.project.project`. The coupling is stronger here than there: arrows and
+        Of :func:`mswin_viz.project`. The coupling is stronger here than there: arrows and
         morphs need halves that lie on each other, and on the shipped samples 0.2 is the least that does it, at the
         price of a few points of kNN recall (see :func:`mswin_viz.coupling_sweep`).
+
+    Examples
+    --------
+    >>> mv.ViewSettings().coupling
+    0.2
+    >>> mv.ViewSettings(show="TI", rule="none", perplexity=10)
+    ViewSettings(show='TI', rule='none', coupling=0.2, perplexity=10, seed=0, most=10000)
     """
 
     show: str = "all"
@@ -82,6 +89,15 @@ class EmbeddingView:
         By identity, ``[n]``; NaN where an identity has one row.
     notes
         What could not be measured, and why.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:24], modalities=["RGB"], progress=False)
+    >>> view = mv.embedding_view(table, mv.ViewSettings(perplexity=5))
+    >>> len(view), view.projection.plain.shape, view.plain_ap.shape, list(view.comparisons)
+    (24, (24, 2), (24,), ['RGB'])
+    >>> print(view.sentences()[0])
+    RGB: mAP 100.0% plain, 100.0% enhanced, over 24 queries (6 identities), ranked by cosine; change +0.0 points (95% interval +0.0 to +0.0, bootstrap over identities).
     """
 
     table: EmbeddingTable
@@ -127,19 +143,39 @@ def embedding_view(
 ) -> EmbeddingView:
     """Project the rows that are asked for, and compare plain and enhanced in the full space, by modality.
 
-    Raises OptionError if an option is not one of those on offer; DataError, ShapeError if no row is left, or there
-    are too few for a map; StoppedError if ``stop`` said so.
-
     Parameters
     ----------
     table
-        From :func:`mswin_viz.analysis.embeddings.table.embed`.
+        From :func:`mswin_viz.embed`.
     settings
         What to show; every image if None.
     report
         Called now and then with how far the work is, and what is being done.
     stop
         Asked now and then; true ends the work.
+
+    Returns
+    -------
+    view
+        Both maps, and the comparison of each modality; :class:`EmbeddingExplorer` and the figures show it.
+
+    Raises
+    ------
+    OptionError
+        If an option is not one of those on offer.
+    DataError, ShapeError
+        If no row is left, or there are too few for a map.
+    StoppedError
+        If ``stop`` said so.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:24], progress=False)
+    >>> view = mv.embedding_view(table, mv.ViewSettings(show="together", perplexity=5))
+    >>> len(view), view.table.modalities
+    (24, ('RGB+NI+TI',))
+    >>> view.ap_change.shape
+    (24,)
     """
     settings = ViewSettings() if settings is None else settings
     check_rule(settings.rule)

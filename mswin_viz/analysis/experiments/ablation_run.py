@@ -49,6 +49,19 @@ class People:
         Kinds of people measured on.
     trained_on
         Kind of people trained on: ``"standard"``, ``"look_alikes"`` or ``"both"`` (half of each).
+
+    Raises
+    ------
+    OptionError
+        If there are too few people, or no such kind of people.
+
+    Examples
+    --------
+    >>> people = mv.People(trained=8, measured=8)
+    >>> {split: len(crowd) for split, crowd in people.tests.items()}  # shots: eight people, four cameras, two each
+    {'standard': 64, 'look_alikes': 64}
+    >>> len(people.training[0]), people.training[0].seed
+    (32, 2)
     """
 
     trained: int = 300
@@ -91,15 +104,39 @@ def ablate_people(
     workers: int = 1,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Draw people, encode them, fill the table; the summary of `ablation_report.as_json`.
-
-    Raises OutputError if whole tokens are needed and the temporary folder has no room for them; nothing has been
-    encoded then.
+    """Draw people, encode them, fill the table.
 
     Parameters
     ----------
+    model
+        Whose frozen tokens the heads are trained on.
+    plan
+        Which heads are compared, and how long each is trained.
+    people
+        Who is drawn.
     workers
-        Processes that draw; see `mswin_viz.data.synthetic.crowd.pictures`.
+        Processes that draw. With more than one, a script needs ``if __name__ == "__main__":``.
+    progress
+        Show bars.
+
+    Returns
+    -------
+    stored
+        A summary of plain numbers and words, as JSON has it: ``rows``, ``columns``, ``scores``, ``settings``;
+        :func:`ablation_table` prints it.
+
+    Raises
+    ------
+    OutputError
+        If whole tokens are needed and the temporary folder has no room for them; nothing has been encoded then.
+
+    Examples
+    --------
+    >>> plan = mv.AblationPlan((4, 8), n_seeds=1, schedule=mv.Schedule(steps=2), rows=("windows_4_8",))
+    >>> small = mv.load_model(image_size=(64, 32))  # a minimal run, to show the call
+    >>> stored = mv.ablate_people(small, plan, mv.People(4, 8, 11, ("standard",)), progress=False)
+    >>> list(stored["rows"]), list(stored["scores"])
+    (['plain_cls', 'windows_4_8'], ['standard'])
     """
     start, needs_whole = time.perf_counter(), plan.needs_whole_tokens
     plan.head_rows(

@@ -33,9 +33,6 @@ ABLATION_SCHEDULE = Schedule(200)
 class AblationPlan:
     """What is compared, and how thoroughly.
 
-    Raises OptionError, ScaleError if no head would be trained, there is no row of a given name, or a scale is not a
-    whole number.
-
     Attributes
     ----------
     scales
@@ -45,10 +42,23 @@ class AblationPlan:
     schedule
         How long and how fast each is trained.
     rows
-        Names of rows to keep (`ablation_heads.head_rows`); None for all.
+        Names of rows to keep, of those of :meth:`head_rows`; None for all.
     addon
-        A module of yours, or what makes one, as `train_addon` takes them: a row for it and one for a control of its
+        A module of yours, or what makes one, as :func:`train_addon` takes them: a row for it and one for a control of its
         size are always there. A module starts every run from the weights it has; what makes one draws them by the seed.
+
+    Raises
+    ------
+    OptionError
+        If no head would be trained, or there is no row of a given name.
+    ScaleError
+        If a scale is not a whole number.
+
+    Examples
+    --------
+    >>> plan = mv.AblationPlan(scales=(4, 8), n_seeds=1, schedule=mv.Schedule(steps=50))
+    >>> [row.name for row in plan.head_rows(model.dim, 128)][:3], plan.needs_whole_tokens
+    (['windows_4', 'windows_8', 'windows_4_8'], True)
     """
 
     scales: tuple[int, ...] = (4, 8, 16)

@@ -56,21 +56,21 @@ def sample_tokens(
     """Encode every sample in the modalities that most samples have; a broken file leaves its sample out.
 
     One warning counts the pictures that the resize to the input distorts strongly, another the images of more than 8
-    bits that keep few grey levels; also where the tokens were kept from an earlier run. Raises DataError if no sample
-    can be used; OutputError if the folder cannot be written, or its disk has no room for the tokens; nothing has been
-    encoded then.
+    bits that keep few grey levels; also where the tokens were kept from an earlier run.
 
     Parameters
     ----------
+    model
+        What encodes.
     samples
         With known identities. Their query and gallery are kept, if they have both. What a :class:`mswin_viz.Store` keeps
         of their tokens is taken from it, to its precision.
     scales
-        Keep only what windows of these scales can tell apart (see `phase_means`); none keeps every patch token.
+        Keep only what windows of these scales can tell apart (a mean for each place in a window); none keeps every patch token.
     folder
         Where tokens are kept for the next time, mapped into memory; None for memory, or for a temporary folder if
         they would take more than 2 GiB. Tokens that the folder holds of other images, weights or scales are replaced;
-        those that are damaged are computed again, with a warning. See `mswin_viz.model.training.stored_tokens`.
+        those that are damaged are computed again, with a warning.
     rule
         By which retrieval among them is measured: ``"camera"``, ``"scene"`` or ``"none"``; if None, by scene where
         every sample has one, else by camera.
@@ -78,6 +78,29 @@ def sample_tokens(
         Images in one pass, 32 by default.
     progress : bool
         Show a bar, as by default.
+
+    Returns
+    -------
+    tokens
+        ``world``, the :class:`LabelledTokens` of the samples that could be encoded in every modality, and ``left_out``, the
+        others and why.
+
+    Raises
+    ------
+    DataError
+        If no sample can be used.
+    OutputError
+        If the folder cannot be written, or its disk has no room for the tokens; nothing has been encoded then.
+    OptionError
+        If there is no such rule, or the samples have no identities for it.
+
+    Examples
+    --------
+    >>> world, left_out = mv.sample_tokens(model, samples[:8], scales=(4, 8, 16), progress=False)
+    >>> list(world.tokens), world.pids.tolist(), left_out
+    (['RGB', 'NI', 'TI'], [1, 1, 1, 1, 2, 2, 2, 2], ())
+    >>> tuple(world.tokens["RGB"].patches.shape)  # 16 phase means an image: all that windows of 4, 8 and 16 see
+    (8, 16, 512)
     """
     chosen = options_of(Encoding, options, function="sample_tokens")
     rule = sample_matching(samples, rule).rule

@@ -149,5 +149,22 @@ def stored_ablation(path: Path) -> dict[str, Any]:
 
 
 def embedded_ablation() -> dict[str, Any]:
-    """What the model card reports of the embedded model: the ablation that was run when the model was made."""
+    """What the model card reports of the embedded model: the ablation that was run when the model was made.
+
+    Returns
+    -------
+    stored
+        As :func:`ablate_people` returns it: ``rows``, ``columns``, ``scores`` and ``settings``.
+
+    Raises
+    ------
+    DataError
+        If the file of the package is damaged.
+
+    Examples
+    --------
+    >>> stored = mv.embedded_ablation()
+    >>> sorted(stored["scores"]), list(stored["rows"])[:3]
+    (['look_alikes', 'standard'], ['plain_cls', 'windows_4', 'windows_8'])
+    """
     return stored_ablation(EMBEDDED / "ablation.json")

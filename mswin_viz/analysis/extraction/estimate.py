@@ -37,6 +37,14 @@ class ExtractionEstimate:
         Of the slower of the two, the tower and the processes that open files; from a few batches of the first images.
     n_free
         Bytes that are free where the store would be; None without a place.
+
+    Examples
+    --------
+    >>> estimate = mv.estimate_extraction(samples[:6], model=model, batch_size=2)
+    >>> estimate.n_images, estimate.n_shards, estimate.n_free
+    (18, 1, None)
+    >>> estimate.n_bytes > 0, estimate.seconds > 0
+    (True, True)
     """
 
     n_images: int
@@ -63,7 +71,28 @@ def estimate_extraction(
 ) -> ExtractionEstimate:
     """What :func:`mswin_viz.extract` would take with the same arguments; nothing is written.
 
-    Images that are in the store already are counted too. Errors are those of ``extract``.
+    Images that are in the store already are counted too.
+
+    Parameters
+    ----------
+    samples, store, model, **options
+        As in :func:`mswin_viz.extract`; without a store, free space is not looked at.
+
+    Returns
+    -------
+    estimate
+        Images, shards, bytes and seconds; the speed is measured on a few batches of the first images.
+
+    Raises
+    ------
+    StoreError, OutputError, DataError, OptionError
+        As in :func:`mswin_viz.extract`.
+
+    Examples
+    --------
+    >>> estimate = mv.estimate_extraction(samples[:6], "store", model=model, batch_size=2, tokens="none")
+    >>> estimate.n_images, estimate.n_bytes // estimate.n_images  # bytes an image, about
+    (18, 4246)
     """
     settings = settings_of(options)
     work = work_of(limited(samples, settings), destination(store or "."), model, settings)

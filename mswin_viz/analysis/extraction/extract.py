@@ -82,6 +82,11 @@ def extract(
     stop, report
         As for :func:`mswin_viz.embed`.
 
+    Returns
+    -------
+    store
+        Opened; it can be given wherever samples are taken.
+
     Raises
     ------
     StoreError
@@ -90,6 +95,17 @@ def extract(
         If it cannot be written, its disk is full, or another program is extracting into it; what is done by then stays.
     DataError, OptionError, StoppedError
         As for :func:`mswin_viz.embed`.
+
+    Examples
+    --------
+    >>> store = mv.extract(samples[:6], "store", model=model, progress=False)
+    >>> store
+    Store(...store: 18 images; dim 512, tokens summaries)
+    >>> store.table().plain.shape
+    (18, 512)
+    >>> more = mv.extract(samples[:8], "store", model=model, progress=False)  # a longer list goes on
+    >>> len(more), more.n_rows
+    (8, 24)
     """
     chosen = settings_of(options)
     work = work_of(limited(samples, chosen), destination(store), model, chosen)

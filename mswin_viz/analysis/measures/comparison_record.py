@@ -29,7 +29,7 @@ class Comparison:
     Attributes
     ----------
     plain, enhanced
-        Retrieval with each; see `RetrievalReport`.
+        Retrieval with each; see :class:`RetrievalReport`.
     identities
         Identities with a query that has a match, ``[i]``, ascending.
     n_queries
@@ -55,6 +55,18 @@ class Comparison:
         Index of the image of each query, ``[q]``.
     notes
         What differs from the request, in sentences.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:32], modalities=["RGB"], progress=False)
+    >>> compared = mv.compare(table.plain, table.enhanced, table.pid, table.camid, draws=200)
+    >>> compared.plain_ap.shape, compared.enhanced_silhouette.shape, compared.k
+    ((8,), (32,), 10)
+    >>> identities, images = compared.to_pandas()
+    >>> identities.columns.tolist()
+    ['pid', 'n_queries', 'plain_ap', 'enhanced_ap', 'change']
+    >>> len(images)
+    32
     """
 
     plain: RetrievalReport

@@ -22,8 +22,33 @@ def held_out(
 ) -> Bool[np.ndarray, " image"]:
     """Which images are of identities set aside for validation: whole identities, drawn by the seed.
 
-    Images of unknown identity are not held out. Raises OptionError if ``fraction`` leaves fewer than two identities
-    on either side.
+    Images of unknown identity are not held out.
+
+    Parameters
+    ----------
+    pids
+        Identity of each image; below 0 where not known.
+    fraction
+        Of the identities, 0..1.
+    seed
+        Of the draw.
+
+    Returns
+    -------
+    held
+        True for an image that is held out, ``[n]``.
+
+    Raises
+    ------
+    OptionError
+        If ``fraction`` leaves fewer than two identities on either side.
+
+    Examples
+    --------
+    >>> pids = [sample.pid for sample in samples]
+    >>> held = mv.held_out(pids, fraction=0.25)
+    >>> held.shape, len(np.unique(np.array(pids)[held]))  # six of 24 identities, with all of their images
+    ((96,), 6)
     """
     numbers = known_numbers(pids, "pids")
     known = np.unique(numbers[numbers >= 0])
@@ -60,6 +85,18 @@ def validation_map(world: LabelledTokens, *, joined: bool = True) -> Callable[[H
     joined
         Of all modalities joined raw, as the host model ranks; else the mean over the modalities, which leaves more
         room for improvement where the modalities together find nearly everybody.
+
+    Returns
+    -------
+    score
+        Takes a head, or None, and gives an mAP, 0..1; for ``Watch(validate=score)``.
+
+    Examples
+    --------
+    >>> world = mv.labelled_tokens(model, mv.Crowd(people=4, seed=3, shots=1), scales=(4, 8), progress=False)
+    >>> score = mv.validation_map(world, joined=False)
+    >>> 0.5 < score(None) <= 1  # of the plain CLS
+    True
     """
 
     def score(head: Head | None) -> float:

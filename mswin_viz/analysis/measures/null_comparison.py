@@ -31,6 +31,15 @@ class NullComparison:
         Name -> plain against the features of that null.
     against
         Name -> that null (as ``plain``) against the trained add-on (as ``enhanced``).
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:16], modalities=["RGB"], progress=False)
+    >>> everyone = model.encode([sample.images["RGB"] for sample in samples[:16]])
+    >>> nulls = mv.null_features(model, everyone, seeds=2)
+    >>> against = mv.compare_with_nulls(table.plain, table.enhanced, nulls, table.pid, table.camid, draws=200)
+    >>> against.to_pandas().index.tolist()
+    ['trained', 'shuffled, seed 0', 'shuffled, seed 1', 'untrained, seed 0', 'untrained, seed 1', 'zero shift']
     """
 
     trained: Comparison
@@ -86,16 +95,38 @@ def compare_with_nulls(
     camids: ArrayLike | None = None,
     **options: Unpack[CompareOptions],
 ) -> NullComparison:
-    """`compare` of plain with enhanced, of plain with each null, and of each null with enhanced.
-
-    Raises OptionError if there is no null, or nulls have no names; StoppedError if a stop was asked for.
+    """:func:`compare` of plain with enhanced, of plain with each null, and of each null with enhanced.
 
     Parameters
     ----------
+    plain, enhanced, pids, camids
+        As in :func:`compare`.
     nulls
-        As `mswin_viz.analysis.measures.null_features.null_features` gives them.
+        Name -> features ``[n, D]``, as :func:`null_features` gives them.
     options
-        Of `compare`. ``report`` is called, and ``stop`` asked, between comparisons.
+        Of :func:`compare`. ``report`` is called, and ``stop`` asked, between comparisons.
+
+    Returns
+    -------
+    nulls
+        Whether the trained add-on does what an add-on of the same form does without training.
+
+    Raises
+    ------
+    OptionError
+        If there is no null, or nulls have no names.
+    ShapeError
+        If arrays do not fit.
+    StoppedError
+        If a stop was asked for.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:16], modalities=["RGB"], progress=False)
+    >>> nulls = {"noise": np.random.default_rng(0).normal(size=table.plain.shape)}
+    >>> against = mv.compare_with_nulls(table.plain, table.enhanced, nulls, table.pid, table.camid, draws=200)
+    >>> against.against["noise"].verdict
+    'cannot be told apart'
     """
     if not isinstance(nulls, Mapping):
         raise OptionError(

@@ -33,11 +33,10 @@ def null_features(
 ) -> dict[str, Float[np.ndarray, "image _"]]:
     """Enhanced CLS of the same images by add-ons of the model's form that learned nothing.
 
-    Raises OptionError if there is no such kind, no kind or no seed, or the model has no add-on; ShapeError if there
-    are no tokens, or they hold NaN or infinity.
-
     Parameters
     ----------
+    model
+        With an add-on, whose form the nulls have.
     tokens
         Of all images, or batch after batch (each is used once and released).
     seeds
@@ -52,6 +51,19 @@ def null_features(
     enhanced
         Name of the null, such as ``"shuffled, seed 0"`` -> ``[n, D]`` float32, in the order of the tokens; as wide as
         the model's enhanced CLS, but ``"zero shift"``, which is the plain one.
+
+    Raises
+    ------
+    OptionError
+        If there is no such kind, no kind or no seed, or the model has no add-on.
+    ShapeError
+        If there are no tokens, or they hold NaN or infinity.
+
+    Examples
+    --------
+    >>> nulls = mv.null_features(model, tokens, seeds=2, kinds=["shuffled", "mean"])
+    >>> {name: features.shape for name, features in nulls.items()}
+    {'shuffled, seed 0': (4, 512), 'shuffled, seed 1': (4, 512), 'zero shift': (4, 512)}
     """
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown or not kinds or seeds < 1:

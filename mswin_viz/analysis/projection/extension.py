@@ -50,13 +50,37 @@ def extend(
 ) -> Extension:
     """Place new images among the old ones, which stay where they are.
 
-    In its half, each new place is drawn to its nearest old images, and pushed off by all old places of the map
-    that it is on (both halves of a joint one). New images affect neither each other nor, in a joint map, their
-    place in the other half: a coupling would need a place that is fixed already. So images added later align
-    less than those of the map; that is no sign that they changed more.
+    In its half, each new place is drawn to its nearest old images, and pushed off by all old places of the map that it
+    is on (both halves of a joint one). New images affect neither each other nor, in a joint map, their place in the
+    other half: a coupling would need a place that is fixed already. So images added later align less than those of the
+    map; that is no sign that they changed more.
 
-    ``report(progress)`` is called, and ``stop()`` asked, every 10 iterations. Raises ShapeError if the features do
-    not fit each other or the map, or a row has no direction.
+    Parameters
+    ----------
+    projection
+        From :func:`project`.
+    plain, enhanced
+        CLS of the new images without and with the add-on, ``[new, D]``.
+    report, stop
+        ``report(progress)`` is called, and ``stop()`` asked, every 10 iterations.
+
+    Returns
+    -------
+    extension
+        ``plain`` and ``enhanced`` places ``[new, 2]``, whether it was ``stopped``, and ``notes``.
+
+    Raises
+    ------
+    ShapeError
+        If the features do not fit each other or the map, or a row has no direction.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:24], modalities=["RGB"], progress=False)
+    >>> projection = mv.project(table.plain[:20], table.enhanced[:20], perplexity=5)
+    >>> added = mv.extend(projection, table.plain[20:], table.enhanced[20:])
+    >>> added.plain.shape, added.stopped
+    ((4, 2), False)
     """
     plain, enhanced = real_numbers(plain, "plain features"), real_numbers(enhanced, "enhanced features")
     if {plain.ndim, enhanced.ndim} != {2} or len(plain) != len(enhanced) or len(plain) == 0:

@@ -42,11 +42,9 @@ def project(
 ) -> Projection:
     """Places of plain and enhanced CLS on two maps that can be compared.
 
-    Features are L2-normalised, one PCA is fitted on both together, images that occur twice (equal plain *and*
-    enhanced features, as float32) are removed. Computed by openTSNE (Policar et al., 2024), single-threaded and with
-    exact neighbours: the same input and seed give the same map. Raises ShapeError if the matrices do not fit, a row
-    has no direction, or fewer than 5 images differ; OptionError if there is no such option, method or metric, or a
-    number is out of range.
+    Features are L2-normalised, one PCA is fitted on both together, images that occur twice (equal plain *and* enhanced
+    features, as float32) are removed. Computed by openTSNE (Policar et al., 2024), single-threaded and with exact
+    neighbours: the same input and seed give the same map.
 
     Parameters
     ----------
@@ -55,7 +53,7 @@ def project(
     coupling
         Of the joint map: how strongly the two places of an image attract each other, relative to all their
         neighbours together; 0 couples nothing. More of it lays the halves closer together and shows
-        their own neighbourhoods less faithfully: see `coupling_sweep`.
+        their own neighbourhoods less faithfully: see :func:`coupling_sweep`.
     method
         ``"joint"``: one t-SNE of 2n points with affinities ``[[P_A, (c/n) I], [(c/n) I, P_B]]``.
         ``"separate"``: two runs, each from its own PCA: not comparable with each other.
@@ -73,9 +71,30 @@ def project(
     k
         Neighbours by which quality is measured, 15 if not given; fewer, with a note, where there are few images.
     report, stop
-        ``report(progress)`` is called (see `mswin_viz.data.progress.Progress`), and ``stop()`` asked, every 10
+        ``report(progress)`` is called (see :class:`mswin_viz.Progress`), and ``stop()`` asked, every 10
         iterations, of which a map of few images needs only a part; quality is measured after the last. A stopped map is returned as far as it got, with ``stopped``
         true, and is not judged.
+
+    Returns
+    -------
+    projection
+        Coordinates of both maps ``[m, 2]``, their quality, and what was removed.
+
+    Raises
+    ------
+    ShapeError
+        If the matrices do not fit, a row has no direction, or fewer than 5 images differ.
+    OptionError
+        If there is no such option, method or metric, or a number is out of range.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:24], modalities=["RGB"], progress=False)
+    >>> projection = mv.project(table.plain, table.enhanced, coupling=0.2, perplexity=5, seed=1)
+    >>> projection.plain.shape, projection.settings.method, projection.settings.coupling
+    ((24, 2), 'joint', 0.2)
+    >>> 0 < projection.plain_quality.trustworthiness <= 1
+    True
     """
     check_coupling(coupling)
     if method not in METHODS:

@@ -76,6 +76,17 @@ class Projection:
         True if the computation was stopped before its end: the map is unfinished.
     notes
         What differs from the request, in sentences.
+    space
+        What :func:`extend` places new images by.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:24], modalities=["RGB"], progress=False)
+    >>> projection = mv.project(table.plain, table.enhanced, perplexity=5)
+    >>> projection.plain.shape, projection.enhanced.shape, 0 <= projection.disparity <= 1
+    ((24, 2), (24, 2), True)
+    >>> print(projection.duplicates)
+    No duplicates among 24 images.
     """
 
     plain: Float[np.ndarray, "place 2"]

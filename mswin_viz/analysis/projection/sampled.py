@@ -35,8 +35,37 @@ def project_some(
     """:func:`project` of at most ``most`` images, drawn with the map's seed; the others are placed among them by :func:`extend`.
 
     Every image has a place, and none is removed as a duplicate but among those drawn. Quality and disparity are those
-    of the map that was computed; a note says how many images that were. Errors are those of both; OptionError if
-    ``most`` is below 5.
+    of the map that was computed; a note says how many images that were.
+
+    Parameters
+    ----------
+    plain, enhanced, coupling
+        As in :func:`project`.
+    most
+        Of how many images the map is computed, at least 5.
+    **options
+        As in :func:`project`, without ``method``: the map is a joint one.
+
+    Returns
+    -------
+    projection
+        Of all images, ``[n, 2]``.
+
+    Raises
+    ------
+    OptionError
+        If ``most`` is below 5, or as in :func:`project`.
+    ShapeError
+        As in :func:`project` and :func:`extend`.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:24], modalities=["RGB"], progress=False)
+    >>> projection = mv.project_some(table.plain, table.enhanced, most=16, perplexity=5)
+    >>> projection.plain.shape
+    (24, 2)
+    >>> print(projection.notes[0])
+    The map was computed of 16 of 24 images, drawn at random; the others were placed among them, without the coupling and without moving them. Its quality is that of the images drawn.
     """
     n_images = len(plain)
     if most < 5:

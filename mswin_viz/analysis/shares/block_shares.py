@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BlockShares:
-    """``embedding + attention + mlp + biases = v . cls``: what each adds to the CLS token directly; float64.
+    """``embedding + attention + mlp + biases = v @ cls``: what each adds to the CLS token directly; float64.
 
     Attributes
     ----------
@@ -44,6 +44,15 @@ class BlockShares:
         Of the last LayerNorm and what follows it, ``[B]``.
     residual
         ``|sum - score|`` over the sum of the parts' sizes, ``[B]``.
+
+    Examples
+    --------
+    >>> blocks = mv.cls_by_block(model, samples[0].images["RGB"], text)
+    >>> blocks.attention.shape, blocks.heads.shape
+    ((1, 6), (1, 6, 3))
+    >>> total = blocks.embedding + blocks.attention.sum(axis=1) + blocks.mlp.sum(axis=1) + blocks.biases
+    >>> bool(np.allclose(total, blocks.score))
+    True
     """
 
     score: Float[np.ndarray, " batch"]
@@ -70,12 +79,34 @@ def cls_by_block(
     *,
     tags: Tags | None = None,
 ) -> BlockShares:
-    """Split ``direction . cls`` of the plain CLS into what each block writes into the CLS token directly.
+    """Split ``direction @ cls`` of the plain CLS into what each block writes into the CLS token directly.
 
     As Gandelsman et al. (2024, "Interpreting CLIP's Image Representation via Text-Based Decomposition") have it for
-    heads: only the last LayerNorm's deviation is held. One forward pass of the tower in float64. Arguments and errors as
-    for :func:`mswin_viz.analysis.shares.cls_split.cls_by_patch`; OptionError also if the tower's feature is not linear in
-    the CLS token, or its attention is not torch's own.
+    heads: only the last LayerNorm's deviation is held. One forward pass of the tower in float64.
+
+    Parameters
+    ----------
+    model, images, direction, tags
+        As in :func:`cls_by_patch`.
+
+    Returns
+    -------
+    shares
+        Of each block's attention and MLP ``[B, n_blocks]`` and of each head ``[B, n_blocks, n_heads]``, float64.
+
+    Raises
+    ------
+    ImageFileError, ImageError, ShapeError
+        As in :func:`cls_by_patch`.
+    OptionError
+        As there; also if the tower's feature is not linear in the CLS token, or its attention is not torch's own.
+
+    Examples
+    --------
+    >>> shares = mv.cls_by_block(model, [sample.images["RGB"] for sample in samples[:2]], text)
+    >>> n_images, n_blocks, n_heads = shares.heads.shape
+    >>> n_images, bool(np.allclose(shares.heads.sum(axis=2) + shares.output_bias, shares.attention))
+    (2, True)
     """
     neck = _neck(model)
     if any(not isinstance(getattr(block, "attn", None), nn.MultiheadAttention) for block in _blocks(model)):

@@ -41,7 +41,7 @@ BASELINES = ("zero", "mean")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ClsSplit:
-    """``patches + class_token + positions + biases + baseline + unexplained = v . cls``, for each image; float64.
+    """``patches + class_token + positions + biases + baseline + unexplained = v @ cls``, for each image; float64.
 
     Attributes
     ----------
@@ -64,6 +64,15 @@ class ClsSplit:
         Rows and columns of patches.
     norm, direction_norm
         Norms of the CLS feature and of the direction, ``[B]``.
+
+    Examples
+    --------
+    >>> split = mv.cls_by_patch(model, samples[0].images["RGB"], text)
+    >>> split.patches.shape, split.grid
+    ((1, 128), (16, 8))
+    >>> rest = split.class_token + split.positions + split.biases + split.baseline + split.unexplained
+    >>> bool(np.allclose(split.patches.sum(axis=1) + rest, split.score)), split.left
+    (True, ())
     """
 
     score: Float[np.ndarray, " batch"]
@@ -112,7 +121,7 @@ def cls_by_patch(
     baseline: str = "zero",
     feature: Feature = "plain",
 ) -> ClsSplit:
-    """Split ``direction . cls`` over the patches of the input.
+    """Split ``direction @ cls`` over the patches of the input.
 
     One forward and one backward pass of the tower in float64, and one forward pass for each group of constants.
 
@@ -127,15 +136,29 @@ def cls_by_patch(
     tags
         Camera and modality of the images, as in :meth:`mswin_viz.Model.encode`.
     baseline
-        One of :data:`BASELINES`. ``"mean"`` compares each patch with the image's mean patch, so a plain background has
+        ``"zero"`` or ``"mean"``, which compares each patch with the image's mean patch, so a plain background has
         almost no share.
     feature
         ``"plain"`` or ``"enhanced"`` CLS, or the ``"shift"`` from one to the other.
+
+    Returns
+    -------
+    split
+        Shares of the input patches ``[B, N]``, class token, positions and biases ``[B]``, float64.
 
     Raises
     ------
     ImageFileError, ImageError, OptionError, ShapeError
         If an image cannot be read, a tag, baseline or feature does not exist, or the direction does not fit.
+
+    Examples
+    --------
+    >>> green = model.encode_text("a person in green trousers")[0]
+    >>> split = mv.cls_by_patch(model, samples[0].images["RGB"], green).cosine()
+    >>> split.patches.reshape(split.grid).shape, bool(split.residual.max() < 1e-9)
+    ((16, 8), True)
+    >>> round(float(split.score[0]), 2), round(float(split.patches.sum()), 2)  # the rest is of the class token and biases
+    (0.22, 0.08)
     """
     plan = SplitPlan(feature, baseline)
     return joined(

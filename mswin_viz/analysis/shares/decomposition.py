@@ -63,6 +63,15 @@ class Decomposition:
         that is not linear and could not be held.
     left
         Names of such operations.
+
+    Examples
+    --------
+    >>> parts = mv.decompose(tokens, model.addon, text)
+    >>> {scale: shares.shape for scale, shares in parts.windows.items()}, parts.tokens[8].shape
+    ({4: (4, 32), 8: (4, 16), 16: (4, 8)}, (4, 128))
+    >>> total = parts.cls + parts.bias + sum(shares.sum(axis=1) for shares in parts.windows.values())
+    >>> bool(np.allclose(total, parts.score)), bool(parts.residual.max() < 1e-12)
+    (True, True)
     """
 
     score: Float[np.ndarray, " batch"]
@@ -88,7 +97,18 @@ class Decomposition:
         return sums_in_words("Decomposition", self.score, {"CLS": self.cls, **windows, **last}, self.residual)
 
     def slot(self, index: int) -> SlotShares:
-        """Shares of one slot of the fusion. Raises OptionError if the slot is off."""
+        """Shares of one slot of the fusion.
+
+        Parameters
+        ----------
+        index
+            Its place in the fusion, from 0.
+
+        Raises
+        ------
+        OptionError
+            If the slot is off.
+        """
         shares = self.slots[index]
         if shares is None:
             raise OptionError(f"only a slot that is on has shares: got slot {index}, which is off")
@@ -99,6 +119,13 @@ class Decomposition:
 
         Score and shares are divided by ``norm`` (frozen as it stands here) and by ``direction_norm``. The CLS
         share is not the plain cosine, whose norm is ``plain_norm``. NaN where either vector is zero.
+
+        Examples
+        --------
+        >>> parts = mv.decompose(tokens, model.addon, text).cosine()
+        >>> enhanced = model.enhance(tokens).cls
+        >>> bool(np.allclose(parts.score, torch.cosine_similarity(enhanced, text[None]), atol=1e-5))
+        True
         """
         norms = self.norm * self.direction_norm
         factor = np.divide(1, norms, out=np.full_like(norms, np.nan), where=norms > 0)
@@ -119,13 +146,40 @@ class Decomposition:
 def decompose(
     tokens: Tokens, addon: torch.nn.Module | None, direction: Float[np.ndarray, "*batch dim"] | torch.Tensor
 ) -> Decomposition:
-    """Split the score ``direction . enhanced`` into exact shares; evaluation mode, float64 inside.
+    """Split the score ``direction @ enhanced`` into exact shares; evaluation mode, float64 inside.
 
-    The add-on is any module behind a tower, or None for the plain CLS, whose share is the whole score. Add-ons of windows
-    are split in closed form; any other module over its patch tokens, each a window of one, with what is not linear held,
-    and what could not be held is ``unexplained``. The direction is ``[D]``, or one for each image ``[B, D]``; of an
-    add-on that is concatenated, ``D`` may be the CLS token's width, and the rest is zero. Raises ShapeError if the
-    direction does not fit the tokens, or is not finite.
+    Add-ons of windows are split in closed form; any other module over its patch tokens, each a window of one, with what is not
+    linear held, and what could not be held is ``unexplained``.
+
+    Parameters
+    ----------
+    tokens
+        Of a batch of images, ``[B, N, D]``.
+    addon
+        Any module behind a tower, or None for the plain CLS, whose share is the whole score.
+    direction
+        ``[D]``, or one for each image ``[B, D]``: a prompt's feature, another image's CLS. Of an add-on that is
+        concatenated, ``D`` may be the CLS token's width, and the rest is zero.
+
+    Returns
+    -------
+    parts
+        Shares of the CLS, of every window and token, and of the biases; ``parts.cosine()`` divides them by the norms.
+
+    Raises
+    ------
+    ShapeError
+        If the direction does not fit the tokens, or is not finite.
+
+    Examples
+    --------
+    >>> green = model.encode_text("a person in green trousers")[0]
+    >>> parts = mv.decompose(tokens[0], model.addon, green).cosine()
+    >>> windows = {scale: round(float(shares.sum()), 3) for scale, shares in parts.windows.items()}
+    >>> round(float(parts.cls[0]), 3), windows, round(float(parts.bias[0]), 3)  # these parts ...
+    (0.117, {4: 0.003, 8: -0.001, 16: 0.036}, 0.0)
+    >>> round(float(parts.score[0]), 3)  # ... add up to the cosine
+    0.155
     """
     return decompose_fusion(tokens, None if addon is None else fusion_weights(addon), direction)
 

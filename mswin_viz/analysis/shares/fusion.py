@@ -42,6 +42,15 @@ class FusionWeights:
         What fuses the pooled vectors: scheme 1's MLP, scheme 2's with the way back, or a mixture of experts.
     projection
         What each token goes through before the windows, in scheme 2.
+
+    Examples
+    --------
+    >>> weights = mv.fusion_weights(model.addon)
+    >>> weights.scales, [kernel.shape for kernel in weights.kernels], weights.dim
+    ((4, 8, 16), [(512, 512, 4), (512, 512, 8), (512, 512, 16)], 512)
+    >>> state = weights.run(tokens)  # the fusion in float64
+    >>> state.enhanced.shape, bool(np.allclose(state.enhanced, model.enhance(tokens).cls, atol=1e-4))
+    ((4, 512), True)
     """
 
     scales: tuple[int, ...]
@@ -90,7 +99,7 @@ class FusionWeights:
         slots: Sequence[Slot] | None = None,
         pooled: Sequence[Float[np.ndarray, "batch wide"] | None] | None = None,
     ) -> FusionState:
-        """Run the fusion on a batch, see :meth:`AddonMap.run`."""
+        """Run the fusion on a batch, with the slots and pooled vectors given in the place of its own."""
         slots = self.trained_slots if slots is None else tuple(slots)
         pooled = [None] * len(slots) if pooled is None else list(pooled)
         if not len(slots) == len(pooled) == len(self.scales):

@@ -27,7 +27,30 @@ def fusion_weights(addon: nn.Module | None) -> AddonMap:
     """A read-only float64 copy of an add-on as it is now.
 
     There is one shared copy for each add-on; it is made again after a weight, or a setting outside its tensors, has
-    changed. Raises OptionError without an add-on.
+    changed.
+
+    Parameters
+    ----------
+    addon
+        Any module behind a tower, such as ``model.addon``.
+
+    Returns
+    -------
+    weights
+        :class:`FusionWeights` of an add-on of windows; of any other module a frozen copy with the same methods.
+
+    Raises
+    ------
+    OptionError
+        Without an add-on, or if a layer of one has no bias.
+
+    Examples
+    --------
+    >>> weights = mv.fusion_weights(model.addon)
+    >>> weights.scales, weights.kernels[0].dtype
+    ((4, 8, 16), dtype('float64'))
+    >>> mv.fusion_weights(model.addon) is weights  # one copy for each add-on, until a weight changes
+    True
     """
     if addon is None:
         raise OptionError(

@@ -18,9 +18,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class GateWeights:
-    """The weight of each scale's expert in a batch, ``values [B, n_scales]``.
+    """The weight of each scale's expert in a batch.
 
-    At least 0; a row adds up to one (with hard top-k routing to less).
+    Attributes
+    ----------
+    scales
+        Window scale of each expert.
+    values
+        ``[B, n_scales]``, at least 0; a row adds up to one (with hard top-k routing to less).
+
+    Examples
+    --------
+    >>> mixture = mv.MixtureOfExpertsAddon(512, (4, 8, 16), hidden_dim=64).eval()
+    >>> gate = mv.gate_weights(tokens, mixture)
+    >>> gate.scales, gate.values.shape, gate.values.sum(axis=1).round(6).tolist()
+    ((4, 8, 16), (4, 3), [1.0, 1.0, 1.0, 1.0])
     """
 
     scales: tuple[int, ...]
@@ -30,8 +42,34 @@ class GateWeights:
 def gate_weights(tokens: Tokens, addon: torch.nn.Module | None) -> GateWeights:
     """The weights that a mixture's gate gives its scales for each image of a batch.
 
-    Raises OptionError if the add-on has no gate; ShapeError if there are no tokens, they are not as wide as the
-    add-on's, or they hold NaN or infinity.
+    Parameters
+    ----------
+    tokens
+        Of a batch of images.
+    addon
+        A :class:`MixtureOfExpertsAddon`.
+
+    Returns
+    -------
+    gate
+        Weights ``[B, n_scales]``, float64.
+
+    Raises
+    ------
+    OptionError
+        If the add-on has no gate.
+    ShapeError
+        If there are no tokens, they are not as wide as the add-on's, or they hold NaN or infinity.
+
+    Examples
+    --------
+    >>> mixture = mv.MixtureOfExpertsAddon(512, (4, 8), hidden_dim=64, temperature=0.1).eval()
+    >>> mv.gate_weights(tokens, mixture).values.shape
+    (4, 2)
+    >>> mv.gate_weights(tokens, model.addon)
+    Traceback (most recent call last):
+        ...
+    mswin_viz.errors.OptionError: only a MixtureOfExpertsAddon has a gate: got CLIPMultiScaleFeatureExtractor
     """
     weights = None if addon is None else fusion_weights(addon)
     gate = None if weights is None else weights.run(tokens).gate

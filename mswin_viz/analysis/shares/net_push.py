@@ -31,8 +31,33 @@ def net_pushes(
 ) -> Decomposition:
     """The net push of every part on the cosine with a direction; exact, and they add up to 0.
 
-    Its sign is that of a small change: more of a part with a positive push raises the cosine. Arguments and errors as in
-    :func:`mswin_viz.decompose`; NaN where either vector is zero.
+    Its sign is that of a small change: more of a part with a positive push raises the cosine.
+
+    Parameters
+    ----------
+    tokens, addon, direction
+        As in :func:`decompose`.
+
+    Returns
+    -------
+    pushes
+        A :class:`Decomposition` whose ``score`` is 0: every part is a push, in units of the cosine; NaN where either vector
+        is zero.
+
+    Raises
+    ------
+    ShapeError
+        If the direction does not fit the tokens, or is not finite.
+
+    Examples
+    --------
+    >>> pushes = mv.net_pushes(tokens, model.addon, text)
+    >>> total = pushes.cls + pushes.bias + sum(part.sum(axis=1) for part in pushes.windows.values())
+    >>> bool(np.abs(total).max() < 1e-9)  # together they push nowhere
+    True
+    >>> removed = mv.remove_each_window(tokens, mv.fusion_weights(model.addon), text, 2)
+    >>> bool((np.sign(removed.cosine_change) == -np.sign(pushes.windows[16])).mean() > 0.9)
+    True
     """
     state = _run(tokens, addon)
     weights = None if addon is None else fusion_weights(addon)
@@ -43,7 +68,27 @@ def net_pushes(
 def norm_shares(tokens: Tokens, addon: nn.Module | None) -> Decomposition:
     """What every part gives to the length of the enhanced CLS, as a fraction; exact, and they add up to 1.
 
-    Arguments and errors as in :func:`mswin_viz.decompose`; NaN where the enhanced CLS is zero.
+    Parameters
+    ----------
+    tokens, addon
+        As in :func:`decompose`.
+
+    Returns
+    -------
+    shares
+        A :class:`Decomposition` whose ``score`` is 1, unit-free; NaN where the enhanced CLS is zero.
+
+    Raises
+    ------
+    ShapeError
+        If the tokens do not fit the add-on.
+
+    Examples
+    --------
+    >>> shares = mv.norm_shares(tokens, model.addon)
+    >>> total = shares.cls + shares.bias + sum(part.sum(axis=1) for part in shares.windows.values())
+    >>> total.round(6).tolist()
+    [1.0, 1.0, 1.0, 1.0]
     """
     return shares_of_norm(_run(tokens, addon))
 

@@ -60,7 +60,42 @@ def shuffle_windows(
     slots: Sequence[Slot] | None = None,
     seed: int = 0,
 ) -> Shuffle:
-    """Shuffle whole runs of ``run`` tokens and measure what moves; ``weights`` None for plain CLIP."""
+    """Shuffle whole runs of patch tokens and measure what moves: windows that stay whole leave their pooled vector as it is.
+
+    Parameters
+    ----------
+    tokens
+        Of a batch of images.
+    weights
+        From :func:`fusion_weights`; None for plain CLIP, where nothing but the tokens moves.
+    run
+        Tokens that stay together, 1 up to half of all.
+    slots
+        What stands in each place of the fusion; the trained windows if None.
+    seed
+        Of the order; no run stays where it was.
+
+    Returns
+    -------
+    shuffle
+        ``order [N]``, the shuffled ``tokens``, ``pooled_change [B, n_slots]`` and ``enhanced_change [B]``: how far vectors
+        moved, as a fraction of their norm.
+
+    Raises
+    ------
+    ScaleError
+        If there are fewer than two runs.
+
+    Examples
+    --------
+    >>> weights = mv.fusion_weights(model.addon)
+    >>> shuffle = mv.shuffle_windows(tokens, weights, run=8)
+    >>> for scale, change in zip(weights.scales, shuffle.pooled_change.max(axis=0)):
+    ...     print(scale, "moves" if change > 1e-6 else "stays")
+    4 stays
+    8 stays
+    16 moves
+    """
     order = shuffled_order(tokens.patches.shape[1], run, seed=seed)
     moved = replace(tokens, patches=tokens.patches[:, order.tolist()])
     if weights is None:

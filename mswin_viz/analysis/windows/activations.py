@@ -41,6 +41,15 @@ class WindowActivations:
         Which tokens the windows cover.
     scale, source_scale
         The scale asked for (above ``geometry.scale`` in a fallback), and the trained one of the kernel; None for means.
+
+    Examples
+    --------
+    >>> trained = mv.window_activations(tokens, model.addon, 8)
+    >>> trained.values.shape, trained.origin, trained.source_scale
+    ((4, 16, 512), 'trained', 8)
+    >>> between = mv.window_activations(tokens, model.addon, 10)
+    >>> between.values.shape, between.origin, between.source_scale
+    ((4, 12, 512), 'resampled', 8)
     """
 
     values: Float[np.ndarray, "batch window dim"]
@@ -72,22 +81,47 @@ def window_activations(
 ) -> WindowActivations:
     """The windows' outputs at any scale from 1 to N.
 
-    Raises ScaleError if the scale is outside 1..N, unless it is a trained one above N (``"fallback"``, as in the
-    module); OptionError if there is no such kernel; ShapeError if there are no tokens, they are not as wide as the
-    add-on's, or they hold NaN or infinity.
-
     Parameters
     ----------
+    tokens
+        Of a batch of images; their patches are read.
     addon
-        Of windows (in scheme 2 they see the projected tokens); any other module and None give plain means only, of
-        what :func:`seen_tokens` says.
+        Of windows (in scheme 2 they see the projected tokens); any other module and None give plain means only: of the
+        patches, or of what the method ``activations(patches)`` of a module says of each.
+    scale
+        Tokens in a window, 1..N.
     kernel
         ``"auto"``: the trained kernel where ``scale`` is trained, else one resampled from ``source_scale``;
         ``"trained"``, ``"resampled"`` and ``"mean"`` insist.
     source_scale
-        The trained scale to resample from; if None the nearest by ratio (:func:`nearest_trained_scale`).
+        The trained scale to resample from; if None the nearest by ratio, the larger of two.
     stride
         Tokens between two windows' starts; ``scale`` if None.
+
+    Returns
+    -------
+    activations
+        ``values [B, n_windows, D]``, by which kernel they were made, and which tokens each window covers.
+
+    Raises
+    ------
+    ScaleError
+        If the scale is outside 1..N, unless it is a trained one above N (``"fallback"``, as in the module).
+    OptionError
+        If there is no such kernel or ``source_scale``.
+    ShapeError
+        If there are no tokens, they are not as wide as the add-on's, or they hold NaN or infinity.
+
+    Examples
+    --------
+    >>> activations = mv.window_activations(tokens, model.addon, 8)
+    >>> activations.values.shape  # four images, 16 windows of 8 tokens
+    (4, 16, 512)
+    >>> norms = np.linalg.norm(activations.values, axis=2)
+    >>> norms.shape, bool((norms > 0).all())
+    ((4, 16), True)
+    >>> mv.window_activations(tokens, None, 8).origin  # plain CLIP has no kernel
+    'mean'
     """
     if kernel not in _KERNELS:
         raise OptionError(f"kernel must be one of {', '.join(_KERNELS)}: got {kernel!r}")

@@ -41,6 +41,16 @@ class WindowGeometry:
         Number of connected pieces (4-neighbourhood) of each window on the grid, ``[n_windows]``.
     tile
         ``(rows, cols)`` of a 2-D tile; None for runs.
+
+    Examples
+    --------
+    >>> geometry = mv.windows((16, 8), 6)
+    >>> geometry.n_windows, geometry.n_tokens, geometry.tokens.shape
+    (21, 128, (21, 6))
+    >>> geometry.tokens[1].tolist(), geometry.dropped.tolist()  # the second window, and what is left over
+    ([6, 7, 8, 9, 10, 11], [126, 127])
+    >>> geometry.pieces[:4].tolist()  # windows that run over the end of a row are two pieces
+    [1, 2, 2, 1]
     """
 
     grid: tuple[int, int]
@@ -65,8 +75,6 @@ class WindowGeometry:
 def windows(grid: tuple[int, int], scale: int, *, stride: int | None = None) -> WindowGeometry:
     """The windows a strided convolution without padding sees.
 
-    Raises ShapeError if the grid has no token; ScaleError if the scale is outside 1..N or the stride is below 1.
-
     Parameters
     ----------
     grid
@@ -75,6 +83,29 @@ def windows(grid: tuple[int, int], scale: int, *, stride: int | None = None) -> 
         Tokens in a window, 1..N.
     stride
         Tokens between the starts of two windows; ``scale`` if None, so that windows do not overlap.
+
+    Returns
+    -------
+    geometry
+        Which tokens each window covers, which none covers, and how each window lies on the grid.
+
+    Raises
+    ------
+    ShapeError
+        If the grid has no token.
+    ScaleError
+        If the scale is outside 1..N, or the stride is below 1.
+
+    Examples
+    --------
+    >>> mv.windows((16, 8), 4).n_windows
+    32
+    >>> mv.windows((16, 8), 4, stride=2).tokens[:3].tolist()  # overlapping
+    [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7]]
+    >>> mv.windows((16, 8), 200)
+    Traceback (most recent call last):
+        ...
+    mswin_viz.errors.ScaleError: a scale is a whole number of tokens in 1..128 on a 16x8 grid: got 200
     """
     rows, cols = (int(n) for n in grid)
     if rows < 1 or cols < 1:
@@ -92,14 +123,28 @@ def windows(grid: tuple[int, int], scale: int, *, stride: int | None = None) -> 
 def tiles(grid: tuple[int, int], tile: tuple[int, int], *, stride: int | None = None) -> WindowGeometry:
     """2-D windows of ``tile`` (rows, cols) patches: not in the trained module, whose windows are runs.
 
-    Raises ScaleError if the tile does not fit the grid or the stride is below 1.
-
     Parameters
     ----------
     grid, tile
         ``(rows, cols)`` of patch tokens, row-major, and of one tile.
     stride
         Patches from one tile to the next, down and across; the tile's own size if None.
+
+    Returns
+    -------
+    geometry
+        As :func:`windows` returns it, with ``tile`` set.
+
+    Raises
+    ------
+    ScaleError
+        If the tile does not fit the grid, or the stride is below 1.
+
+    Examples
+    --------
+    >>> geometry = mv.tiles((16, 8), (2, 2))
+    >>> geometry.n_windows, geometry.tokens[0].tolist(), geometry.tile
+    (32, [0, 1, 8, 9], (2, 2))
     """
     (rows, cols), (height, width) = grid, tile
     if not (_is_whole(height) and _is_whole(width) and 1 <= height <= rows and 1 <= width <= cols):
@@ -119,8 +164,22 @@ def fallback_geometry(grid: tuple[int, int]) -> WindowGeometry:
 def describe_windows(geometry: WindowGeometry) -> str:
     """The windows in words: how many, what each is on the grid, and which tokens none covers.
 
-    For example "32 windows, each half a row of the 16x8 grid", or "49 windows of 4 tokens; 7 wrap a row end
-    (two pieces)".
+    Parameters
+    ----------
+    geometry
+        From :func:`windows` or :func:`tiles`.
+
+    Returns
+    -------
+    words
+        One line, its parts separated by semicolons.
+
+    Examples
+    --------
+    >>> mv.describe_windows(mv.windows((16, 8), 4))
+    '32 windows, each half a row of the 16x8 grid'
+    >>> mv.describe_windows(mv.windows((14, 14), 4))
+    '49 windows of 4 tokens; 7 wrap a row end (two pieces)'
     """
     if geometry.tile is not None:
         return "; ".join([*_tiles_in_words(geometry, geometry.tile), *_dropped_in_words(geometry)])

@@ -47,6 +47,16 @@ class Crop:
         ``(left, top, right, bottom)``, pixels.
     size
         Width and height that the whole file must have; None for any that contains the box.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> Image.new("RGB", (96, 64), "red").save("strip.png")  # several pictures side by side
+    >>> left = mv.Crop("strip.png", box=(0, 0, 32, 64), size=(96, 64))
+    >>> str(left)
+    'strip.png#xywh=0,0,32,64&of=96,64'
+    >>> tuple(model.encode(left).cls.shape)
+    (1, 512)
     """
 
     path: Path

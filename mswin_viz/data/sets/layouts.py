@@ -23,8 +23,8 @@ LAYOUTS = ("auto", *SETS, "manifest", "folder")
 def samples(root: str | Path | None = None, layout: str = "auto", split: str | None = None) -> list[Sample]:
     """The shipped samples, or those of a data set, a folder or an image, in the natural order of their names.
 
-    Only names are read: broken files are found by `verify`, or when they are opened. A warning counts what cannot be
-    used; `scan` lists it.
+    Only names are read: broken files are found by :func:`verify`, or when they are opened. A warning counts what cannot
+    be used; :func:`scan` lists it.
 
     Parameters
     ----------
@@ -42,12 +42,26 @@ def samples(root: str | Path | None = None, layout: str = "auto", split: str | N
         ``"train"``, ``"query"``, ``"gallery"`` or ``"test"``, to return only that split; ``"test"`` stands for query and
         gallery if the set has these.
 
+    Returns
+    -------
+    samples
+        One :class:`Sample` for each shot; opening its files is left to whoever needs the pictures.
+
     Raises
     ------
     DataError
         If ``root`` does not exist, holds no image, is not in this layout, or has no such split.
     OptionError
         If ``layout`` or ``split`` is unknown.
+
+    Examples
+    --------
+    >>> samples = mv.samples()  # 24 drawn people, two cameras, two shots; in three modalities
+    >>> len(samples), samples[0].label, sorted(samples[0].images)
+    (96, 'id 1, camera 1', ['NI', 'RGB', 'TI'])
+    >>> root = mv.write_samples("data", identities=2, cameras=1, shots=1)
+    >>> [sample.name for sample in mv.samples(root, split="test")]
+    ['000001_cam1_0_00', '000002_cam1_0_00']
     """
     report = scan(root, layout, split)
     if report.problems:
@@ -62,7 +76,31 @@ def samples(root: str | Path | None = None, layout: str = "auto", split: str | N
 
 
 def scan(root: str | Path | None = None, layout: str = "auto", split: str | None = None) -> DataReport:
-    """What `samples` finds and what it cannot use, with the same parameters and errors; printing it shows tables."""
+    """What :func:`samples` finds and what it cannot use; printing it shows tables.
+
+    Parameters
+    ----------
+    root, layout, split
+        As in :func:`samples`.
+
+    Returns
+    -------
+    report
+        Samples and problems, by names alone: :func:`verify` opens the files.
+
+    Raises
+    ------
+    DataError, OptionError
+        As in :func:`samples`.
+
+    Examples
+    --------
+    >>> report = mv.scan()
+    >>> report.layout, len(report.samples), report.sound
+    ('rgbnt201', 96, True)
+    >>> print(str(report).splitlines()[-1])
+    96 samples can be used; no problem found; only names were read; `mswin-viz doctor --data` opens every file.
+    """
     if layout not in LAYOUTS:
         raise OptionError(f"layout must be one of {', '.join(LAYOUTS)}: got {layout!r}; choose one")
     if split not in (*SPLITS, None):
@@ -98,10 +136,30 @@ def _stored(folder: Path) -> DataReport:
 def query_and_gallery(samples: Sequence[Sample]) -> tuple[list[int], list[int]]:
     """Positions of the query and of the gallery samples; samples of ``"test"``, or of no split, are both.
 
+    Parameters
+    ----------
+    samples
+        Those of a data set, in any order.
+
+    Returns
+    -------
+    query, gallery
+        Positions in ``samples``, ascending; for ``query=`` and ``gallery=`` of :func:`retrieval`.
+
     Raises
     ------
     DataError
         If there is no query or no gallery sample.
+
+    Examples
+    --------
+    >>> files = {"RGB": "a.jpg"}
+    >>> splits = ["query", "gallery", "gallery", "train"]
+    >>> mv.query_and_gallery([mv.Sample(1, 2, files, split=split) for split in splits])
+    ([0], [1, 2])
+    >>> query, gallery = mv.query_and_gallery(samples)  # RGBNT201's test split: every image is both
+    >>> query == gallery, len(query)
+    (True, 96)
     """
     both = ("test", None)
     query = [number for number, sample in enumerate(samples) if sample.split in ("query", *both)]

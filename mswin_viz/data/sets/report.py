@@ -85,6 +85,15 @@ class DataReport:
         What was left out though nothing is wrong with it -> how many: other kinds of files, junk by name.
     notes
         What was decided, in sentences; none of it is a fault.
+
+    Examples
+    --------
+    >>> report = mv.scan()
+    >>> split = report.splits[0]
+    >>> split.split, split.identities, split.samples, split.modalities
+    ('test', 24, 96, {'RGB': 96, 'NI': 96, 'TI': 96})
+    >>> report.problems, report.counts, report.opened  # names alone were read
+    ((), {}, 0)
     """
 
     root: Path
@@ -103,7 +112,7 @@ class DataReport:
 
     @property
     def splits(self) -> tuple[SplitCount, ...]:
-        """What each split holds, in the order of `SPLITS`."""
+        """What each split holds, in the order train, test, query, gallery."""
         names = sorted({s.split for s in self.samples}, key=lambda name: (*SPLITS, None).index(name))
         return tuple(_counted(name, [s for s in self.samples if s.split == name]) for name in names)
 

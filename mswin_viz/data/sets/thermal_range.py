@@ -32,12 +32,28 @@ def thermal_range(samples: Sequence[Sample], *, modality: str = "TI", progress: 
     progress
         Show a bar.
 
+    Returns
+    -------
+    range
+        ``(low, high)``, in the units of the files.
+
     Raises
     ------
     OptionError
         If there is no such modality, or something other than samples is passed.
     DataError
         If no image has more than 8 bits, or all values are equal.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> counts = np.linspace(29315, 30815, 64 * 32).reshape(64, 32)  # 20 to 35 degrees, in centikelvin
+    >>> Image.fromarray(counts.astype(np.uint16)).save("thermal.png")
+    >>> low, high = mv.thermal_range([mv.Sample(1, 1, {"TI": "thermal.png"})])
+    >>> round(low), round(high)
+    (29329, 30800)
+    >>> mv.load_model(thermal_range=(low, high)).displayed("thermal.png").size
+    (128, 256)
     """
     if modality not in MODALITIES:
         raise OptionError(f"modality must be one of {', '.join(MODALITIES)}: got {modality!r}; choose one")

@@ -35,13 +35,27 @@ def verify(report: DataReport, *, workers: int = 4, progress: bool = True) -> Da
 
     Parameters
     ----------
+    report
+        From :func:`scan`.
     workers
         Threads; decoding frees Python's lock.
+    progress
+        Show a bar.
 
     Returns
     -------
     report
         Its samples hold only images that can be read; duplicates are reported but kept.
+
+    Examples
+    --------
+    >>> root = mv.write_samples("data", identities=2, cameras=1, shots=1)
+    >>> _ = (root / "test" / "NI" / "000001_cam1_0_00.jpg").write_bytes(b"broken")
+    >>> report = mv.verify(mv.scan(root), progress=False)
+    >>> report.opened, report.counts
+    (6, {'corrupt image': 1})
+    >>> sorted(report.samples[0].images)  # without the broken file
+    ['RGB', 'TI']
     """
     files = _files(report.samples)
     with ThreadPoolExecutor(workers) as pool:

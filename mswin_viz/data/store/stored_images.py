@@ -171,7 +171,7 @@ class StoredImages(Sequence[Sample]):
     def features(self, name: str) -> Float[np.ndarray, "row wide"]:
         """``"plain"`` or ``"enhanced"`` features of the rows in view, float32; NaN where a row has none.
 
-        Every part is checked against its hash as it is read; a `StoreError` names one that is damaged.
+        Every part is checked against its hash as it is read; a StoreError names one that is damaged.
         """
         if name not in FEATURES:
             raise OptionError(f"features are {' or '.join(FEATURES)}: got {name!r:.40}")

@@ -49,6 +49,14 @@ class Crowd:
     ------
     OptionError
         If there is no such split, there are no people or shots, or too many people.
+
+    Examples
+    --------
+    >>> crowd = mv.Crowd(people=8, seed=1, split="look_alikes", shots=1)
+    >>> len(crowd), crowd.pids[:5].tolist(), crowd.camids[:5].tolist()  # four cameras, one shot in each
+    (32, [0, 0, 0, 0, 1], [0, 1, 2, 3, 0])
+    >>> np.unique(crowd.groups).tolist()  # eight people are two groups of four
+    [0, 1]
     """
 
     people: int

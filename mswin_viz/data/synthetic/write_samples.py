@@ -130,6 +130,14 @@ def write_samples(
         If a count is not positive or too large, there are more than 4 cameras, or the folder holds other files.
     OutputError
         If the folder cannot be written to, or has too little space.
+
+    Examples
+    --------
+    >>> root = mv.write_samples("data", identities=3, cameras=2, shots=1, seed=5)
+    >>> root.as_posix(), len(mv.samples(root))
+    ('data/RGBNT201', 6)
+    >>> sorted(path.name for path in (root / "test" / "TI").iterdir())[:2]
+    ['000001_cam1_0_00.jpg', '000001_cam2_0_00.jpg']
     """
     _check_counts(identities=identities, cameras=cameras, shots=shots)
     first, sample = (GROUP, sample_lookalike) if lookalikes else (1, sample_identity)

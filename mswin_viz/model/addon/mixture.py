@@ -84,6 +84,18 @@ class MixtureOfExpertsAddon(nn.Module):
     ------
     OptionError
         If a number of layers is below 1 or the temperature is not positive.
+    ScaleError
+        If a scale is not a whole number of at least 1.
+
+    Examples
+    --------
+    >>> mixture = mv.MixtureOfExpertsAddon(512, (4, 8, 16), hidden_dim=64, temperature=0.5).eval()
+    >>> tuple(mixture(tokens.patches).shape)
+    (4, 512)
+    >>> [round(value, 4) for value in mixture.gate(tokens.patches).sum(dim=1).tolist()]  # of each image
+    [1.0, 1.0, 1.0, 1.0]
+    >>> mixture.description
+    'mixture of experts, scales 4/8/16, temperature 0.5'
     """
 
     def __init__(

@@ -45,10 +45,8 @@ class Addon(nn.Module):
 
     Attributes
     ----------
-    feat_dim
-        Width of the tokens; None until the add-on is loaded into a model.
-    out_dim
-        Width of its vector; None until then.
+    feat_dim, out_dim
+        Width of the tokens, and of its vector; None until the add-on is loaded into a model.
     weights
         Where its weights come from, in words.
 
@@ -56,6 +54,13 @@ class Addon(nn.Module):
     ------
     OptionError
         If it is not an eager module, its ``forward`` needs more arguments, or ``combine`` or a window is invalid.
+
+    Examples
+    --------
+    >>> module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(128 * 512, 8))  # any module of yours
+    >>> mine = mv.load_model(addon=mv.Addon(module, combine="concatenate"))
+    >>> tuple(mine.enhance(tokens).cls.shape), mine.addon.out_dim
+    ((4, 520), 8)
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The multi-scale sliding-window modules: scheme 1 (at CLIP's width) and scheme 2 (through a projection).
+"""The multi-scale sliding windows at CLIP's width (scheme 1); scheme 2 is :mod:`mswin_viz.model.addon.projected_windows`.
 
 A window of scale ``s`` is a run of ``s`` consecutive row-major patch tokens. Each scale has one
 convolution with ``kernel_size = stride = s``; its outputs are averaged over the windows, the averages
@@ -42,6 +42,21 @@ class CLIPMultiScaleSlidingWindow(nn.Module):
         ``"random"``: torch's default initialisation, which is *not* neutral: an untrained module moves
         the CLS token. ``"mean"``: every kernel is the plain window mean and the last Linear is zero, so
         that the module's output is exactly zero.
+
+    Raises
+    ------
+    ScaleError
+        If a scale is not a whole number of at least 1, or the scales together need too many weights.
+    OptionError
+        If there is no such ``init``.
+
+    Examples
+    --------
+    >>> windows = mv.CLIPMultiScaleSlidingWindow(feat_dim=512, scales=(4, 8), init="mean")
+    >>> [tuple(pooled.shape) for pooled in windows.pooled(tokens.patches)]  # one vector an image and scale
+    [(4, 512), (4, 512)]
+    >>> float(windows(tokens.patches).detach().abs().max())  # "mean" changes nothing until it is trained
+    0.0
     """
 
     def __init__(
@@ -66,7 +81,7 @@ class CLIPMultiScaleSlidingWindow(nn.Module):
         self, patches: Float[torch.Tensor, "batch token dim"]
     ) -> Float[torch.Tensor, "batch dim"]:
         """The same vector by the convolution and mean as the design writes them; slower, for reference."""
-        _check_patches(patches, self.feat_dim)
+        check_patches(patches, self.feat_dim)
         sequence = patches.transpose(1, 2)  # [B, D, N]
         pooled = [
             (conv(sequence) if sequence.shape[2] >= s else sequence).mean(dim=2)  # [B, D]
@@ -78,8 +93,8 @@ class CLIPMultiScaleSlidingWindow(nn.Module):
         self, patches: Float[torch.Tensor, "batch token dim"]
     ) -> list[Float[torch.Tensor, "batch dim"]]:
         """Each scale's mean over windows, before the fusion; the plain token mean where ``N < s``."""
-        _check_patches(patches, self.feat_dim)
-        patches = _phase_means(patches, math.lcm(*self.scales))  # one pass over the tokens for all scales
+        check_patches(patches, self.feat_dim)
+        patches = periodic_means(patches, math.lcm(*self.scales))  # one pass over the tokens for all scales
         return [
             _pooled_windows(patches, conv) if patches.shape[1] >= s else patches.mean(dim=1)
             for s, conv in zip(self.scales, self.convolutions, strict=True)
@@ -101,7 +116,19 @@ class CLIPMultiScaleSlidingWindow(nn.Module):
 
 
 class CLIPMultiScaleFeatureExtractor(nn.Module):
-    """:class:`CLIPMultiScaleSlidingWindow` as the host model holds it, as member ``multi_scale_window``."""
+    """:class:`CLIPMultiScaleSlidingWindow` as the host model holds it, as member ``multi_scale_window``.
+
+    Parameters
+    ----------
+    feat_dim, scales, init
+        As in :class:`CLIPMultiScaleSlidingWindow`, and so are the errors.
+
+    Examples
+    --------
+    >>> addon = mv.CLIPMultiScaleFeatureExtractor(feat_dim=512, scales=(4, 8, 16), init="mean")
+    >>> tuple(addon(tokens.patches).shape), list(addon.state_dict())[0]
+    ((4, 512), 'multi_scale_window.sliding_windows.0.weight')
+    """
 
     def __init__(
         self, feat_dim: int = 512, scales: Sequence[int] = (4, 8, 16), *, init: Initialisation = "random"
@@ -133,105 +160,7 @@ class CLIPMultiScaleFeatureExtractor(nn.Module):
         return self.multi_scale_window.window_parts()
 
 
-class FeatureProjectionAdapter(nn.Module):
-    """Scheme 2's first step: every patch token from ``input_dim`` to ``output_dim``."""
-
-    def __init__(self, input_dim: int = 512, output_dim: int = 768) -> None:
-        super().__init__()
-        self.projection = nn.Sequential(
-            nn.Linear(input_dim, output_dim), nn.LayerNorm(output_dim), nn.ReLU(), nn.Linear(output_dim, output_dim)
-        )  # fmt: skip
-
-    def forward(
-        self, patches: Float[torch.Tensor, "batch token dim"]
-    ) -> Float[torch.Tensor, "batch token wide"]:
-        """Projected tokens; each token on its own."""
-        return self.projection(patches)
-
-
-class MultiScaleFeatureExtractor(nn.Module):
-    """Scheme 2's windows: scheme 1's form at width 768, under the same member name."""
-
-    def __init__(
-        self, feat_dim: int = 768, scales: Sequence[int] = (4, 8, 16), *, init: Initialisation = "random"
-    ) -> None:
-        super().__init__()
-        self.multi_scale_window = CLIPMultiScaleSlidingWindow(feat_dim, scales, init=init)
-
-    def forward(self, tokens: Float[torch.Tensor, "batch token wide"]) -> Float[torch.Tensor, "batch wide"]:
-        """The fused vector, before the projection back."""
-        return self.multi_scale_window(tokens)
-
-    @property
-    def windows(self) -> CLIPMultiScaleSlidingWindow:
-        """The sliding windows inside."""
-        return self.multi_scale_window
-
-
-class CLIPWithProjectionMultiScale(nn.Module):
-    """Scheme 2: project the patch tokens up, run the windows there, project the result back.
-
-    Parameters
-    ----------
-    clip_dim, multi_scale_dim
-        Width of the CLIP tokens and of the windows.
-    scales
-        Window lengths in tokens.
-    init
-        As in :class:`CLIPMultiScaleSlidingWindow`; ``"mean"`` also zeroes the closing LayerNorm, so
-        that the output is exactly zero.
-    """
-
-    def __init__(
-        self,
-        clip_dim: int = 512,
-        multi_scale_dim: int = 768,
-        scales: Sequence[int] = (4, 8, 16),
-        *,
-        init: Initialisation = "random",
-    ) -> None:
-        super().__init__()
-        self.feat_dim = clip_dim
-        self.projection = FeatureProjectionAdapter(clip_dim, multi_scale_dim)
-        self.multi_scale_extractor = MultiScaleFeatureExtractor(multi_scale_dim, scales, init=init)
-        self.back_projection = nn.Sequential(nn.Linear(multi_scale_dim, clip_dim), nn.LayerNorm(clip_dim))
-        if init == "mean":
-            for parameter in self.back_projection[1].parameters():
-                nn.init.zeros_(parameter)
-
-    def forward(self, patches: Float[torch.Tensor, "batch token dim"]) -> Float[torch.Tensor, "batch dim"]:
-        """The vector to add to the CLS token."""
-        _check_patches(patches, self.feat_dim)
-        first, norm, relu, last = self.projection.projection
-        hidden = _phase_means(relu(norm(first(patches))), math.lcm(*self.scales))  # ``last`` is linear
-        return self.back_projection(self.multi_scale_extractor(last(hidden)))
-
-    def forward_literal(
-        self, patches: Float[torch.Tensor, "batch token dim"]
-    ) -> Float[torch.Tensor, "batch dim"]:
-        """The same vector with every token projected and convolved as the design writes it; for reference."""
-        _check_patches(patches, self.feat_dim)
-        return self.back_projection(self.windows.forward_literal(self.projection(patches)))
-
-    @property
-    def windows(self) -> CLIPMultiScaleSlidingWindow:
-        """The sliding windows inside, which see the projected tokens."""
-        return self.multi_scale_extractor.multi_scale_window
-
-    @property
-    def scales(self) -> tuple[int, ...]:
-        """Window lengths in tokens, in fusion order."""
-        return self.windows.scales
-
-    def window_parts(self) -> WindowParts:
-        """Its layers, by what they do."""
-        first, norm, _, last = self.projection.projection
-        fusion = self.windows.fusion
-        back = (self.back_projection[0], self.back_projection[1])
-        return WindowParts(self.windows, TwoLayers(fusion[0], fusion[2], back), (first, norm, last))
-
-
-def _phase_means(
+def periodic_means(
     tokens: Float[torch.Tensor, "batch token wide"], period: int
 ) -> Float[torch.Tensor, "batch phase wide"]:
     """The mean of every ``period``-th token, all that pooled windows of its divisors see; where it divides their number."""
@@ -283,7 +212,8 @@ def checked_scales(scales: Sequence[int], dim: int) -> tuple[int, ...]:
     return checked
 
 
-def _check_patches(patches: torch.Tensor, dim: int) -> None:
+def check_patches(patches: torch.Tensor, dim: int) -> None:
+    """Refuse anything but patch tokens of that width."""
     if patches.ndim != 3 or patches.shape[2] != dim or patches.shape[1] == 0:
         raise ShapeError(
             f"the sliding windows need patch tokens [B, N >= 1, {dim}] (batch token dim): got {tuple(patches.shape)}; "

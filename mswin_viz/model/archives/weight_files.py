@@ -59,7 +59,36 @@ _MOST_SHOWN = 300  # characters of a path
 
 
 def read_state_dict(path: str | Path) -> StateDict:
-    """Tensors of :func:`read_weights`, by key."""
+    """Tensors of a weight file, by key: of safetensors, ``torch.save`` or TorchScript, or of an open_clip or Hugging Face folder.
+
+    A file's content decides its format, not its ending. Wrappers such as ``state_dict`` are opened and prefixes such as
+    ``module.`` removed. Pickles are read with ``weights_only=True``: no code of the file runs.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+
+    Returns
+    -------
+    state
+        Key -> tensor, on the CPU, in the type that the file has.
+
+    Raises
+    ------
+    WeightsNotFoundError
+        If there is no such file, or the folder holds none of the known names.
+    WeightsError
+        If the file is damaged, of another kind, holds no tensors, or would need to run code to be read.
+    OptionError
+        If ``path`` is not a path.
+
+    Examples
+    --------
+    >>> torch.save({"state_dict": {"module.fusion.weight": torch.ones(2, 3)}}, "run.pth")
+    >>> {key: tuple(value.shape) for key, value in mv.read_state_dict("run.pth").items()}
+    {'fusion.weight': (2, 3)}
+    """
     return read_weights(path).state
 
 

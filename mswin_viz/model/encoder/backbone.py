@@ -18,6 +18,7 @@ from mswin_viz.data.images.picture_facts import PictureFacts, warn_of
 from mswin_viz.data.progress import progress_bar
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.own import Addon
+from mswin_viz.model.encoder import preprocessing
 from mswin_viz.model.encoder.hooks import outputs_of
 from mswin_viz.model.encoder.image_tags import (
     Cameras,
@@ -32,15 +33,7 @@ from mswin_viz.model.encoder.image_tags import (
 from mswin_viz.model.encoder.image_tower import ImageTower, image_tower
 from mswin_viz.model.encoder.locks import OwnLock
 from mswin_viz.model.encoder.precision import autocast, precision_words
-from mswin_viz.model.encoder.preprocessing import (
-    FittedImage,
-    ModelImages,
-    fitted,
-    fitted_images,
-    normalised,
-    normalised_pixels,
-    notes_on,
-)
+from mswin_viz.model.encoder.preprocessing import FittedImage, ModelImages
 from mswin_viz.model.encoder.prompts import prompt_ids, unknown_words
 from mswin_viz.model.encoder.provenance import metric_of, tower_items
 from mswin_viz.model.host.tower import conditions
@@ -70,6 +63,15 @@ class Model:
         Where ``encode`` runs and tokens lie.
     precision
         ``"float32"``, ``"mixed"`` or ``"auto"``, see :meth:`autocast`.
+
+    Examples
+    --------
+    >>> tokens = model.encode(samples[0].images["RGB"])  # a person in green trousers
+    >>> tuple(tokens.cls.shape), tuple(tokens.patches.shape), tokens.grid
+    ((1, 512), (1, 128, 512), (16, 8))
+    >>> prompts = model.encode_text(["a person in red trousers", "a person in green trousers"])
+    >>> int(torch.cosine_similarity(model.enhance(tokens).cls, prompts).argmax())
+    1
     """
 
     tower: Tower
@@ -128,44 +130,38 @@ class Model:
 
     def displayed(self, source: ImageSource) -> Image.Image:
         """The picture as the model sees it, before normalisation; errors as in :meth:`opened`."""
-        return fitted(self.tower, source).shown
+        return preprocessing.fitted(self.tower, source).shown
 
     def picture_notes(self, facts: Sequence[PictureFacts], *, even_of_one: bool = False) -> tuple[str, ...]:
         """What is worth saying about pictures, with counts: few grey levels; strong distortion, of one only if ``even_of_one``."""
-        return notes_on(self.tower, facts, even_of_one=even_of_one)
+        return preprocessing.notes_on(self.tower, facts, even_of_one=even_of_one)
 
     def preprocess(self, images: ModelImages) -> Float[torch.Tensor, "batch 3 height width"]:
         """Exactly what :meth:`encode` feeds the tower: resized, scaled and normalised, on the CPU."""
         opened = self.opened(images)
         warn_of(self.picture_notes([image.facts for image in opened]))
-        return normalised(self.tower, opened)
+        return preprocessing.normalised(self.tower, opened)
 
     def opened(self, images: ModelImages) -> list[FittedImage]:
         """One or several images as :meth:`displayed` shows them, opened once and taken like files; errors as in :meth:`encode`."""
         sources = listed_images(images)
-        return fitted_images(self.tower, sources, first=0 if len(sources) > 1 else None)
+        return preprocessing.fitted_images(self.tower, sources, first=0 if len(sources) > 1 else None)
 
     def encode(
-        self,
-        images: ModelImages,
-        *,
-        tags: Tags | None = None,
-        camera: Cameras = None,
-        modality: Modalities = None,
-        batch_size: int = 32,
-        progress: bool = True,
-    ) -> Tokens:
+        self, images: ModelImages, *, tags: Tags | None = None, camera: Cameras = None,
+        modality: Modalities = None, batch_size: int = 32, progress: bool = True,
+    ) -> Tokens:  # fmt: skip
         """CLS and patch tokens of images, both through ``ln_post`` and the tower's projection.
 
-        The CLS is open_clip's own ``encode_image``, bit for bit, on the same batch and under the same
-        :meth:`autocast`; with a host model whose retrieval looks behind its BatchNorm (NECK_FEAT after), it is that
-        feature. Runs under ``no_grad``; the tokens are float32 on :attr:`device`.
+        The CLS is open_clip's own ``encode_image``, bit for bit, on the same batch and under the same :meth:`autocast`;
+        with a host model whose retrieval looks behind its BatchNorm (NECK_FEAT after), it is that feature. Runs under
+        ``no_grad``; the tokens are float32 on ``device``.
 
         Parameters
         ----------
         images
-            One or several: paths, the content of files, PIL images, arrays or tensors, see
-            :func:`mswin_viz.data.images.image_source.open_image`; a list, any iterable, or an array or tensor of four axes.
+            One or several: paths, the content of files, PIL images, arrays or tensors, 8-bit or
+            float of 0..1, ``[H, W, 3]``, grey or with transparency, or 16-bit; a list, any iterable, or an array or tensor of four axes.
             Of several, strongly distorted ones and deep ones with few grey levels give one warning with counts.
         tags
             What is known of the images, ``ImageTag(modality, camid)``: one for all images or one for each. Weights
@@ -183,6 +179,11 @@ class Model:
             If an image cannot be read, with its place in the list; nothing is encoded in its place.
         OptionError
             If a camera or modality that the weights read is missing or does not exist, or is given twice.
+
+        Examples
+        --------
+        >>> tuple(model.encode([s.images["TI"] for s in samples[:3]], tags=mv.ImageTag("TI")).patches.shape)
+        (3, 128, 512)
         """
         if batch_size < 1:
             raise OptionError(f"batch_size must be at least 1: got {batch_size}; 32 suits most machines")
@@ -191,7 +192,8 @@ class Model:
         starts, is_shown = range(0, len(sources), batch_size), progress and len(sources) > batch_size
         for start in progress_bar(starts, desc="encoding", unit="batch", disable=not is_shown):
             batch = slice(start, start + batch_size)
-            opened = fitted_images(self.tower, sources[batch], first=start if len(sources) > 1 else None)
+            first = start if len(sources) > 1 else None
+            opened = preprocessing.fitted_images(self.tower, sources[batch], first=first)
             facts += [image.facts for image in opened]
             parts.append(self.encode_fitted(opened, *(tensor[batch] for tensor in given)))
         warn_of(self.picture_notes(facts))
@@ -199,14 +201,14 @@ class Model:
 
     def encode_fitted(self, images: Sequence[FittedImage], *given: Int[torch.Tensor, " batch"]) -> Tokens:
         """Tokens of opened images in one pass, without notes; ``given`` as :meth:`conditions` gives it."""
-        return self._encode_batch(normalised(self.tower, images), *given)
+        return self._encode_batch(preprocessing.normalised(self.tower, images), *given)
 
     def encode_pixels(
         self, pixels: UInt8[torch.Tensor, "batch 3 height width"], *given: Int[torch.Tensor, " batch"]
     ) -> Tokens:
         """The same of pictures that are at the input's size already, 0..255; from pinned memory, while the device works."""
         pixels = pixels.to(self.device, non_blocking=True)
-        return self._encode_batch(normalised_pixels(self.tower, pixels), *given)
+        return self._encode_batch(preprocessing.normalised_pixels(self.tower, pixels), *given)
 
     def encode_options(self, modality: str | None = None, camid: int = -1) -> dict[str, Any]:
         """The ``camera=`` and ``modality=`` for an image; ``encode(images, tags=ImageTag(modality, camid))`` replaces it."""
@@ -228,7 +230,7 @@ class Model:
     def conditions(
         self, n_images: int, *, tags: Tags | None = None, camera: Cameras = None, modality: Modalities = None
     ) -> tuple[Int[torch.Tensor, " batch"], ...]:
-        """What the tower reads beside the pixels, see :func:`mswin_viz.model.host.tower.conditions`."""
+        """What the tower reads beside the pixels: rows of its camera embedding and numbers of modalities, ``[B]`` each."""
         listed = None if tags is None else one_each(tags, n_images)
         camera, modality = chosen_conditions(self.tower, listed, camera, modality, self._bound)
         return conditions(self.clip.visual, n_images, camera, modality)

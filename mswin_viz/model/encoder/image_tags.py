@@ -22,8 +22,17 @@ class ImageTag:
     modality
         ``"RGB"``, ``"NI"`` or ``"TI"``; None where not known.
     camid
-        The camera's number as a file name gives it (:attr:`Sample.camid`): RGBNT201 and RGBNT100 count from 1,
+        The camera's number as a file name gives it (``Sample.camid``): RGBNT201 and RGBNT100 count from 1,
         MSVR310 as the table does. Below 0, where no camera is known, the mean camera is taken.
+
+    Examples
+    --------
+    >>> sample = samples[0]
+    >>> tags = [mv.ImageTag(modality, sample.camid) for modality in sample.images]
+    >>> tags[2]
+    ImageTag(modality='TI', camid=1)
+    >>> model.encode(list(sample.images.values()), tags=tags).cls.shape[0]
+    3
     """
 
     modality: str | None = None

@@ -41,6 +41,23 @@ class Tokens:
         and what it adds goes through it: see :meth:`plus`.
     n_behind
         How many numbers of ``cls`` an add-on put behind the CLS token: it then is ``[B, D + n_behind]``.
+
+    Raises
+    ------
+    ShapeError
+        If ``cls`` and ``patches`` differ in batch or width, the grid is not two whole numbers or does not hold as many
+        patches, or something holds no real numbers.
+
+    Examples
+    --------
+    >>> len(tokens), tokens.cls.shape[1], tokens.grid, tokens.grid[0] * tokens.grid[1] == tokens.patches.shape[1]
+    (4, 512, (16, 8), True)
+    >>> tuple(tokens[1].cls.shape), tuple(tokens[[0, 3]].cls.shape)  # the batch axis stays
+    ((1, 512), (2, 512))
+    >>> drawn = np.random.default_rng(0).normal(size=(2, 6, 8))
+    >>> mine = mv.Tokens(cls=drawn.mean(axis=1), patches=drawn, grid=(3, 2))  # features of another program
+    >>> mine.patches.dtype
+    torch.float32
     """
 
     cls: Float[torch.Tensor, "batch wide"]

@@ -37,12 +37,21 @@ class Watch:
     Attributes
     ----------
     validate
-        Scores the head (higher is better), for example by `mswin_viz.validation_map`. The best head is the one
+        Scores the head (higher is better), for example by :func:`mswin_viz.validation_map`. The best head is the one
         kept, and training stops early when the score has not risen for ``Schedule.patience`` checks.
     report
         Called after every step.
     state
         File to resume from after an interruption; a finished training gives its result again.
+
+    Examples
+    --------
+    >>> world, _ = mv.sample_tokens(model, samples[:8], scales=(4, 8), progress=False)
+    >>> losses = []
+    >>> watch = mv.Watch(report=lambda step: losses.append(step.loss))
+    >>> _ = mv.train_addon(world.tokens["RGB"], world.pids, scales=(4, 8), steps=3, watch=watch, progress=False)
+    >>> len(losses)
+    3
     """
 
     validate: Callable[[Head], float] | None = None
@@ -63,6 +72,13 @@ class TrainedAddon:
         In evaluation mode, on the device of the tokens; a module of yours as :class:`mswin_viz.Addon`.
     log
         Losses, validations, the step the weights are of.
+
+    Examples
+    --------
+    >>> world, _ = mv.sample_tokens(model, samples[:8], scales=(4, 8), progress=False)
+    >>> trained = mv.train_addon(world.tokens["RGB"], world.pids, scales=(4, 8), steps=3, progress=False)
+    >>> trained.addon.scales, trained.losses.shape
+    ((4, 8), (3,))
     """
 
     addon: StoredAddon | Addon
@@ -126,7 +142,7 @@ def train_addon(
     addon: AddonSource | None = None,
     **options: Unpack[AddonTrainingOptions],
 ) -> TrainedAddon:
-    """Fit an add-on so that enhanced CLS features of one identity lie together, by the loss of `train_head`.
+    """Fit an add-on so that enhanced CLS features of one identity lie together.
 
     Parameters
     ----------
@@ -134,14 +150,22 @@ def train_addon(
         Cached tokens of all training images; every patch token for an ``addon``.
     pids
         Identity of each image; images below 0 are unknown and not trained on. At least two identities need two images
-        each. To train one add-on for all modalities, give an identity another number in each of them.
+        each. To train one add-on for all modalities, give an identity another number in each of them
+        (:func:`modality_classes`).
     scales
         Of a scheme-1 add-on, 4, 8 and 16 by default.
     addon
         In place of it: a module, of which a copy is trained from the weights it has; or a class, a function or
         ``"package.module:Name"`` (imported code runs), whose initial weights follow from the seed.
-    options
-        ``steps``, ``learning_rate``, ``seed``, ``schedule``, ``watch`` and ``progress``: see `AddonTrainingOptions`.
+    steps, learning_rate, schedule
+        Batches (300) and the rate at the first one (3.5e-4), or a :class:`Schedule` in place of both.
+    seed, watch, progress
+        Of initial weights and batches (0); a :class:`Watch`; whether a bar is shown (it is).
+
+    Returns
+    -------
+    trained
+        The add-on, in evaluation mode, and the log of its training; ``load_model(addon=trained.addon)`` looks at it.
 
     Raises
     ------
@@ -152,6 +176,14 @@ def train_addon(
     OptionError
         If there are too few identities with two images, the state file is of another training, the add-on does not
         fit the tokens, has no weight to train, or scales are given with it.
+
+    Examples
+    --------
+    >>> world, _ = mv.sample_tokens(model, samples[:8], scales=(4, 8), progress=False)
+    >>> trained = mv.train_addon(world.tokens["RGB"], world.pids, scales=(4, 8), steps=3, progress=False)
+    >>> mine = mv.load_model(addon=trained.addon)
+    >>> mine.addon.scales, tuple(mine.enhance(tokens).cls.shape)
+    ((4, 8), (4, 512))
     """
     schedule = options.get("schedule") or Schedule(
         options.pop("steps", STANDARD_SCHEDULE.steps),

@@ -14,9 +14,9 @@ from torch import nn
 
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.own import AddonSource, prepared_addon
+from mswin_viz.model.addon.projected_windows import CLIPWithProjectionMultiScale
 from mswin_viz.model.addon.sliding_window import (
     CLIPMultiScaleFeatureExtractor,
-    CLIPWithProjectionMultiScale,
     Initialisation,
     checked_scales,
 )

@@ -39,7 +39,15 @@ class LabelledTokens:
         Scene of each image, -1 where not known; None where there are none.
     rule, metric
         How retrieval among the images is measured: what a query leaves out, and by what is ranked, as
-        :func:`mswin_viz.analysis.measures.retrieval.retrieval` names them.
+        :func:`mswin_viz.retrieval` names them.
+
+    Examples
+    --------
+    >>> world = mv.labelled_tokens(model, mv.Crowd(people=4, seed=3, shots=1), scales=(4, 8), progress=False)
+    >>> len(world), list(world.tokens), tuple(world.tokens["NI"].patches.shape)
+    (16, ['RGB', 'NI', 'TI'], (16, 8, 512))
+    >>> len(world.part(world.pids < 2)), world.camids[:4].tolist()
+    (8, [0, 1, 2, 3])
     """
 
     tokens: Mapping[str, Tokens]
@@ -64,7 +72,7 @@ class LabelledTokens:
         return replace(self, tokens=tokens, **numbers, scenes=scenes, query=None, gallery=None)
 
     def phase_means(self, scales: Sequence[int]) -> LabelledTokens:
-        """The same with what windows of these scales cannot tell apart averaged; see `heads.phase_means`."""
+        """The same with what windows of these scales cannot tell apart averaged: a token for each place in a window."""
         return replace(
             self, tokens={name: phase_means(tokens, scales) for name, tokens in self.tokens.items()}
         )
@@ -83,19 +91,35 @@ def labelled_tokens(
 
     Parameters
     ----------
+    model, crowd
+        What encodes, and who is drawn.
     scales
-        Keep only what windows of these scales can tell apart (see `phase_means`), in a fraction of the memory;
+        Keep only what windows of these scales can tell apart (a mean for each place in a window), in a fraction of the memory;
         without scales every patch token is kept.
     folder
         Where the tokens lie on disk, mapped into memory; None for memory. Their space is taken before anything is
         encoded, and freed when the tokens are no longer used.
     workers
-        Processes that draw; see `mswin_viz.data.synthetic.crowd.pictures`.
+        Processes that draw. With more than one, a script needs ``if __name__ == "__main__":``.
+    progress
+        Show a bar.
+
+    Returns
+    -------
+    world
+        Tokens of each modality, and person, camera and group of each image.
 
     Raises
     ------
     OutputError
         If the folder cannot be written, or has no room for the tokens.
+
+    Examples
+    --------
+    >>> crowd = mv.Crowd(people=4, seed=3, shots=1)
+    >>> world = mv.labelled_tokens(model, crowd, progress=False)
+    >>> tuple(world.tokens["RGB"].patches.shape), world.pids[:6].tolist()
+    ((16, 128, 512), [0, 0, 0, 0, 1, 1])
     """
     store = TokenStore(token_layout(model, len(crowd), MODALITIES, scales), folder)
     for batch in picture_batches(crowd, workers=workers, progress=progress):
@@ -120,6 +144,23 @@ def modality_classes(worlds: Sequence[LabelledTokens]) -> tuple[TokenView, Int[n
     """One training set out of all: a person in one modality is one class, so a head serves every modality.
 
     An image of unknown identity has the label -1, and is not trained on. Nothing is copied: tokens on disk stay there.
+
+    Parameters
+    ----------
+    worlds
+        From :func:`labelled_tokens` or :func:`sample_tokens`.
+
+    Returns
+    -------
+    tokens, labels
+        Of every image in every modality, one behind the other, and its class ``[n]``; -1 for an unknown identity.
+
+    Examples
+    --------
+    >>> world = mv.labelled_tokens(model, mv.Crowd(people=2, seed=3, shots=1), progress=False)
+    >>> seen, labels = mv.modality_classes([world])
+    >>> len(labels), np.unique(labels).tolist()  # two people in three modalities are six classes
+    (24, [0, 1, 2, 3, 4, 5])
     """
     tokens, labels, n_classes = [], [], 0
     for world in worlds:

@@ -51,6 +51,18 @@ class Schedule:
         Steps between two validations, and between two saves of the state.
     patience
         Validations without a new best before training stops.
+
+    Raises
+    ------
+    OptionError
+        If a number is not positive.
+
+    Examples
+    --------
+    >>> mv.Schedule()
+    Schedule(steps=300, learning_rate=0.00035, check_every=25, patience=6)
+    >>> mv.Schedule(steps=50, check_every=10, patience=2).learning_rate
+    0.00035
     """
 
     steps: int = 300

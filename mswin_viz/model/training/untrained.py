@@ -12,11 +12,8 @@ from torch import nn
 
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.parts import TwoLayers, addon_words, window_parts
-from mswin_viz.model.addon.sliding_window import (
-    CLIPMultiScaleFeatureExtractor,
-    CLIPWithProjectionMultiScale,
-    Initialisation,
-)
+from mswin_viz.model.addon.projected_windows import CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor, Initialisation
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.training.heads import seeded
 

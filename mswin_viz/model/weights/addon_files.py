@@ -36,6 +36,8 @@ def save_addon(
 
     Parameters
     ----------
+    module
+        An add-on of the package, or a module of yours, in an :class:`mswin_viz.Addon` or not.
     path
         Ending in ``.safetensors``, or in anything else for ``torch.save``; missing folders are made.
     dtype
@@ -51,6 +53,16 @@ def save_addon(
         has no such layout; or if ``dtype`` is not a floating-point type, or too narrow for a weight.
     OutputError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> mv.save_addon(model.addon, "addon.safetensors", dtype=torch.float16)
+    >>> round(Path("addon.safetensors").stat().st_size / 2**20, 1)  # MiB; twice that in float32
+    16.0
+    >>> mv.save_addon(model.addon, "for_the_host.pth", layout="host")
+    >>> list(torch.load("for_the_host.pth"))[0]
+    'BACKBONE.clip_multi_scale_extractor.multi_scale_window.sliding_windows.0.weight'
     """
     _check_layout(layout)
     if not isinstance(module, nn.Module):

@@ -16,7 +16,8 @@ from mswin_viz.errors import OptionError, ScaleError, WeightsError
 from mswin_viz.model.addon.mixture import MixtureOfExpertsAddon
 from mswin_viz.model.addon.mixture_files import mixture_state
 from mswin_viz.model.addon.own import Addon
-from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor, CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.projected_windows import CLIPWithProjectionMultiScale
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.archives.state_dicts import StateDict
 from mswin_viz.model.archives.weight_files import read_weights
 from mswin_viz.model.weights.load_report import checked_fit
@@ -46,6 +47,8 @@ def load_addon(
 
     Parameters
     ----------
+    path
+        The file: safetensors or ``torch.save``, of an add-on alone or of a whole host model.
     temperature
         Of a mixture's gate, which no host checkpoint holds (``MOE_TEMPERATURE`` of the run's configuration);
         without it 1 is assumed, with a warning. Files of :func:`save_addon` need none.
@@ -53,12 +56,28 @@ def load_addon(
         A module of yours, whose state dict the file holds: the result is a copy with these weights, wrapped as
         :class:`mswin_viz.Addon`; yours stays as it is.
 
+    Returns
+    -------
+    addon
+        On the CPU, in float32; pass it to ``load_model(..., addon=addon)``.
+
     Raises
     ------
+    WeightsNotFoundError
+        If there is no such file.
     WeightsError
         If the file holds no add-on, or its keys or shapes are not those of one, or of ``into``.
     OptionError
         If ``into`` is no module, or a temperature is given with it.
+
+    Examples
+    --------
+    >>> mv.save_addon(model.addon, "addon.safetensors")
+    >>> addon = mv.load_addon("addon.safetensors")
+    >>> type(addon).__name__, addon.scales, addon.feat_dim
+    ('CLIPMultiScaleFeatureExtractor', (4, 8, 16), 512)
+    >>> bool(torch.equal(addon(tokens.patches), model.addon(tokens.patches)))
+    True
     """
     if into is not None and temperature is not None:
         raise OptionError(f"temperature= is of a mixture's gate: got {temperature} with into=; leave it out")

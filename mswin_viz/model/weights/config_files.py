@@ -30,7 +30,7 @@ _DAMAGED = (
 
 
 def read_config(path: str | Path, *, family: str | None = None) -> HostConfig:
-    """The configuration in a host model's YAML file, which is read as it is.
+    r"""The configuration in a host model's YAML file, which is read as it is.
 
     Parameters
     ----------
@@ -39,6 +39,11 @@ def read_config(path: str | Path, *, family: str | None = None) -> HostConfig:
     family
         The code base, ``"MambaPro"``, ``"DeMo"`` or ``"MDReID"``, where the file's keys do not say it.
 
+    Returns
+    -------
+    config
+        Every key accounted for: read, or listed as left out, idle or unknown.
+
     Raises
     ------
     ConfigNotFoundError
@@ -46,6 +51,14 @@ def read_config(path: str | Path, *, family: str | None = None) -> HostConfig:
     ConfigError
         If it is not YAML, has no section MODEL or keys of two code bases, or a value that is read here is not of its
         kind; key, value and kind are named.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> _ = Path("run.yml").write_text("MODEL:\n  SIE_COE: 1.0\n  PROMPT: true\nINPUT:\n  SIZE_TEST: [256, 128]\n")
+    >>> config = mv.read_config("run.yml")
+    >>> config.sie_coe, config.prompt, config.grid, config.family
+    (1.0, True, (16, 8), 'MambaPro')
     """
     if not isinstance(path, str | Path):
         raise ConfigError(f"a configuration is a YAML file or a HostConfig: got {path!r}")

@@ -99,6 +99,21 @@ class HostConfig:
         Values that the host reads differently from what they say.
     defaulted
         Fields that took the code base's defaults.
+
+    Raises
+    ------
+    ConfigError
+        If a value is not of its kind, the tower is not CLIP's, or keys contradict each other.
+
+    Examples
+    --------
+    >>> config = mv.HostConfig(prompt=True, adapter=True, stride_size=(12, 12), dataset="RGBNT201")
+    >>> config.grid, config.cameras, config.addon_kind  # rows and columns of patches at 256x128 pixels
+    ((21, 10), 4, 'none')
+    >>> mv.HostConfig(sie_coe="three")
+    Traceback (most recent call last):
+        ...
+    mswin_viz.errors.ConfigError: MODEL.SIE_COE must be a finite number: ...
     """
 
     transformer_type: str = _key("MODEL.TRANSFORMER_TYPE", _TOWER, "a word")
@@ -217,7 +232,13 @@ class HostConfig:
         return words + "".join(f"; {what}: {listed(keys)}" for what, keys in lists.items() if keys)
 
     def as_family(self, family: str) -> HostConfig:
-        """The same configuration for another code base, whose defaults replace the old ones; ConfigError if unknown."""
+        """The same configuration for another code base, whose defaults replace the old ones.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such code base.
+        """
         open_again = dict.fromkeys(name for name in self.defaulted if name != "family")
         return dataclasses.replace(self, **open_again, family=family, defaulted=())
 

@@ -32,6 +32,16 @@ class LoadReport:
         other missing key is an error.
     reading
         How the keys were found: the entry of the file that was read, prefixes removed, whose keys they are.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> torch.save(model.clip.state_dict(), "clip.pt")
+    >>> with warnings.catch_warnings():  # a plain file does not say how its pixels are normalised
+    ...     warnings.simplefilter("ignore")
+    ...     report = mv.load_model("clip.pt").load_report
+    >>> print(report.summary)
+    122 keys used, none unused, none missing
     """
 
     file: str

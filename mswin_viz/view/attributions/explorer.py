@@ -11,7 +11,7 @@ import ipywidgets as widgets
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mswin_viz.analysis.attribution.attribute import Attribution
+from mswin_viz.analysis.attribution.record import Attribution
 from mswin_viz.data.progress import Progress, Report, Stop, portion
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.errors import OptionError, StoppedError
@@ -67,6 +67,14 @@ class AttributionExplorer(FigureView, SavedAsPage):
     ------
     DataError, OptionError
         If there is no sample; if model, samples or prompt are of another type.
+
+    Examples
+    --------
+    >>> explorer = mv.AttributionExplorer(model, samples[:2], prompt="a person in green trousers")
+    >>> explorer.start().join()  # as the button "attribute" does; the maps come one by one
+    >>> list(explorer.maps)[:4]
+    ['exact shares, scale 4', 'exact shares, scale 8', 'exact shares, scale 16', 'integrated_gradients, enhanced']
+    >>> explorer.close()
     """
 
     page_images = 6  # their maps take a while

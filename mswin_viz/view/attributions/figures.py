@@ -14,9 +14,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
-from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, Attribution
+from mswin_viz.analysis.attribution.attribute import METHOD_LABELS
 from mswin_viz.analysis.attribution.faithfulness import REFERENCES, Faithfulness, bootstrap_interval
 from mswin_viz.analysis.attribution.randomisation import Randomisation
+from mswin_viz.analysis.attribution.record import Attribution
 from mswin_viz.analysis.attribution.share_gap import ShareGap
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.view.attributions.panels import title_words
@@ -55,6 +56,20 @@ def attributions_figure(
         Of the images, above each.
     provenance
         Printed small below.
+
+    Returns
+    -------
+    figure
+        Not shown or kept by pyplot.
+
+    Examples
+    --------
+    >>> target = mv.Target.text("a person wearing a red top")
+    >>> file = samples[0].images["RGB"]
+    >>> maps = {"exact split": mv.attribute(model, file, target, method="exact_split", level="tokens")}
+    >>> figure = mv.attributions_figure([model.displayed(file)], maps, provenance=model.provenance)
+    >>> len(figure.axes)  # the picture, its map and the colours
+    3
     """
     n_lines = max(1, -(-len(maps) // _MOST_BESIDE))
     beside = -(-len(maps) // n_lines)
@@ -78,7 +93,30 @@ def attributions_figure(
 def randomisation_figure(
     image: Image.Image, check: Randomisation, *, row: int = 0, provenance: str = ""
 ) -> Figure:
-    """One image's maps from the trained model and from shuffled ones, with their rank correlations."""
+    r"""One image's maps from the trained model and from shuffled ones, with their rank correlations.
+
+    Parameters
+    ----------
+    image
+        As the model saw it, ``model.displayed(...)``.
+    check
+        From :func:`randomisation_check`.
+    row, provenance
+        Which of its images; what is printed small below.
+
+    Returns
+    -------
+    figure
+        A line for each map; a map for the trained model and each shuffled one.
+
+    Examples
+    --------
+    >>> file, target = samples[0].images["RGB"], mv.Target.text("a person wearing a red top")
+    >>> maps = {"IG": {"method": "integrated_gradients", "level": "tokens", "n_steps": 4}}
+    >>> figure = mv.randomisation_figure(model.displayed(file), mv.randomisation_check(model, file, target, maps))
+    >>> [axis.get_title().split("\n")[0] for axis in figure.axes][1:5]
+    ['trained', 'add-on shuffled', 'CLIP shuffled', 'both shuffled']
+    """
     parts = check.parts
     width, height = cell_size(image, width=1.45, height=2.6, above=0.6)
     figure = new_figure(width * (len(parts) + 2) + 0.6, height * len(check.original) + 0.7)
@@ -101,8 +139,24 @@ def curves_figure(checks: Faithfulness, *, best: int = 4, provenance: str = "") 
 
     Parameters
     ----------
+    checks
+        ``rank_methods(...).faithfulness``.
     best
         How many maps are drawn, the most faithful first.
+    provenance
+        Printed small below.
+
+    Returns
+    -------
+    figure
+        A column for each way of leaving something out.
+
+    Examples
+    --------
+    >>> target, methods = mv.Target.text("a person wearing a red top"), ["gradient_x_input", "feature_ablation"]
+    >>> ranking = mv.rank_methods(model, tokens, target, level="windows", scale=16, methods=methods)
+    >>> [axis.get_title() for axis in mv.curves_figure(ranking.faithfulness).axes][:2]
+    ['deletion, absent = zero', 'deletion, absent = mean']
     """
     figure = new_figure(3.4 * len(checks.baselines) + 3.2, 4.6)
     axes = figure.subplots(2, len(checks.baselines), squeeze=False, sharex=True)
@@ -127,7 +181,26 @@ def curves_figure(checks: Faithfulness, *, best: int = 4, provenance: str = "") 
 
 
 def gap_figure(gap: ShareGap, *, row: int = 0, provenance: str = "") -> Figure:
-    """Exact shares of one image beside integrated gradients, and beside window removal, with and without the norm's part."""
+    """Exact shares of one image beside integrated gradients, and beside window removal, with and without the norm's part.
+
+    Parameters
+    ----------
+    gap
+        From :func:`share_gap`.
+    row, provenance
+        Which of its images; what is printed small below.
+
+    Returns
+    -------
+    figure
+        Three panels: the parts of the score, and the windows by two accounts each.
+
+    Examples
+    --------
+    >>> gap = mv.share_gap(model, tokens[0], mv.Target.text("a person wearing a red top"), 16, n_steps=8)
+    >>> len(mv.gap_figure(gap).axes)
+    3
+    """
     figure = new_figure(11, 3.6)
     parts, left, right = figure.subplots(1, 3, width_ratios=[0.7, 1.6, 1.6])
     _draw_parts(parts, gap, row)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import ipywidgets as widgets
 
-from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, Attribution
+from mswin_viz.analysis.attribution.attribute import METHOD_LABELS
+from mswin_viz.analysis.attribution.record import Attribution
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Stop, unheard
 from mswin_viz.data.sample import Sample

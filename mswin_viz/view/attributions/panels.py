@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, Attribution
+from mswin_viz.analysis.attribution.attribute import METHOD_LABELS
+from mswin_viz.analysis.attribution.record import Attribution
 from mswin_viz.analysis.scales.panels import Panel
 from mswin_viz.analysis.windows.geometry import WindowGeometry, tiles, windows
 

@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, Attribution, attribute, refusal
+from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, attribute, refusal
+from mswin_viz.analysis.attribution.record import Attribution
 from mswin_viz.analysis.attribution.share_gap import exact_shares, share_scales
 from mswin_viz.analysis.attribution.target import FEATURES, Target
 from mswin_viz.data.images.image_source import Crop

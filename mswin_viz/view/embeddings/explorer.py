@@ -48,8 +48,7 @@ class EmbeddingExplorer(SavedAsPage):
     """Plain and enhanced embeddings side by side; a click on a point opens the image behind it.
 
     What takes long (embedding the images, projecting and comparing them) starts with a button and can be stopped.
-    Colours, search, selection, arrows and morph follow at once. Raises DataError if there is no sample, OptionError if
-    the table was made from other samples, or model or samples are of another type.
+    Colours, search, selection, arrows and morph follow at once.
 
     Parameters
     ----------
@@ -76,6 +75,23 @@ class EmbeddingExplorer(SavedAsPage):
         The heatmaps of the image that is open.
     worker, board, saving, save_page
         The button with its progress, what is on screen, the row that saves it, and the button that downloads it as a page.
+
+    Raises
+    ------
+    DataError
+        If there is no sample.
+    OptionError
+        If the table was made from other samples, or model or samples are of another type.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:24], modalities=["RGB"], progress=False)
+    >>> view = mv.embedding_view(table, mv.ViewSettings(perplexity=5))
+    >>> explorer = mv.EmbeddingExplorer(model, samples[:24], table=table, view=view)
+    >>> explorer.open_row(3)  # as a click on its point does
+    >>> explorer.state["selected"]
+    [3]
+    >>> explorer.close()
     """
 
     page_images = 600
@@ -163,7 +179,12 @@ class EmbeddingExplorer(SavedAsPage):
     def open_row(self, row: int) -> None:
         """Select one row of the maps, and open its image.
 
-        Raises OptionError if there are no maps yet or no such row, ClosedError if the explorer was closed.
+        Raises
+        ------
+        OptionError
+            If there are no maps yet, or no such row.
+        ClosedError
+            If the explorer was closed.
         """
         check_open(self)
         if self.maps is None:
@@ -175,7 +196,12 @@ class EmbeddingExplorer(SavedAsPage):
     def save(self, folder: str | Path) -> list[Path]:
         """Write every figure (PNG and PDF) and every table (CSV and Parquet) of what is shown.
 
-        Raises OptionError if there is nothing to save yet, ClosedError if the explorer was closed.
+        Raises
+        ------
+        OptionError
+            If there is nothing to save yet.
+        ClosedError
+            If the explorer was closed.
         """
         check_open(self)
         if self.view is None:

@@ -4,52 +4,51 @@ from __future__ import annotations
 
 import numpy as np
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mswin_viz.analysis.embeddings.export import measures_frame, points_frame
 from mswin_viz.analysis.embeddings.similarity_pairs import similarity_pairs
 from mswin_viz.analysis.embeddings.view import EmbeddingView
-from mswin_viz.analysis.measures.comparison_record import NOT_MEASURED, Comparison
+from mswin_viz.analysis.measures.comparison_record import NOT_MEASURED
 from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.analysis.measures.null_comparison import NullComparison
 from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.figure_file import new_figure, tidy
 from mswin_viz.view.parts.figure_text import caption, folded_name
-from mswin_viz.view.widgets.colours import FALLS, FEATURES, RISES, STAYS
+from mswin_viz.view.widgets.colours import FEATURES
 
 _ZERO = {"color": "0.4", "lw": 0.8, "ls": ":"}
-_LINE = 0.11  # inches of an identity's name
-_MOST_LINES = 60
 _WIDE = 40  # characters above a panel
 
 
-def change_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
-    """Average precision of each identity, plain and enhanced, as pairs; one panel for each modality.
-
-    With few identities each has a line with an arrow to its enhanced value, worst change first; with many, the
-    changes are drawn in order as one curve of points.
-    """
-    names = _measured(view)
-    most = max(len(view.comparisons[name].identities) for name in names)
-    many = most > _MOST_LINES
-    figure = new_figure(3.1 * len(names) + 0.4, 4.6 if many else max(4.6, _LINE * most + 1.2))
-    for axis, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        comparison = view.comparisons[name]
-        order = np.argsort(comparison.change, kind="stable")
-        (_draw_changes if many else _draw_pairs)(axis, comparison, order)
-        gap = comparison.difference_interval
-        span = "" if np.isnan(gap.low) else f" ({100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
-        axis.set_title(f"{_title(name)}\nmAP {100 * gap.value:+.1f} points{span}", fontsize=8)
-        tidy(axis)
-    words = f"Each identity's AP, plain and enhanced; arrows: \u25b2 rose, \u25bc fell. {_queries(view)}{provenance}"
-    caption(figure, words)
-    return figure
-
-
 def similarity_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
-    """Distributions of the cosines of pairs, of the same and of different identities, plain and enhanced."""
+    """Distributions of the cosines of pairs, of the same and of different identities, plain and enhanced.
+
+    Parameters
+    ----------
+    view
+        From :func:`embedding_view`.
+    provenance
+        Printed small below, such as ``model.provenance``.
+
+    Returns
+    -------
+    figure
+        Of matplotlib; :func:`figure_bytes` makes a file of it.
+
+    Raises
+    ------
+    OptionError
+        If there is no pair of images of known identity.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:24], modalities=["TI"], progress=False)
+    >>> view = mv.embedding_view(table, mv.ViewSettings(perplexity=5))
+    >>> len(mv.similarity_figure(view).axes)  # plain above enhanced
+    2
+    """
     pairs = similarity_pairs(view.table, rule=view.settings.rule, seed=view.settings.seed)
     if not len(pairs.first):
         raise OptionError(
@@ -67,7 +66,7 @@ def similarity_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
                 part, x="cosine", hue="identity", hue_order=["same", "different"], stat="density", common_norm=False,
                 element="step", bins=50, palette=["#0072b2", "#d98200"], ax=axis, alpha=0.35, legend=column == len(names) - 1,
             )  # fmt: skip
-            axis.set_title(f"{_title(name)}, {feature}: gap of means {gap:.3f}", fontsize=8)
+            axis.set_title(f"{panel_title(name)}, {feature}: gap of means {gap:.3f}", fontsize=8)
             axis.set_ylabel("density" if column == 0 else "", fontsize=8)
             axis.set_xlabel("cosine of a pair", fontsize=8)
             tidy(axis)
@@ -77,7 +76,32 @@ def similarity_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
 
 
 def silhouette_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
-    """Silhouettes of the rows by identity, plain and enhanced: halves of one violin for each modality."""
+    """Silhouettes of the rows by identity, plain and enhanced: halves of one violin for each modality.
+
+    Parameters
+    ----------
+    view
+        From :func:`embedding_view`.
+    provenance
+        Printed small below, such as ``model.provenance``.
+
+    Returns
+    -------
+    figure
+        Of matplotlib; :func:`figure_bytes` makes a file of it.
+
+    Raises
+    ------
+    OptionError
+        If no identity has two images.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:24], modalities=["TI"], progress=False)
+    >>> view = mv.embedding_view(table, mv.ViewSettings(perplexity=5))
+    >>> mv.silhouette_figure(view).axes[0].get_ylabel()
+    'silhouette by identity'
+    """
     frame = points_frame(view).melt(
         ["modality"], ["plain_silhouette", "enhanced_silhouette"], "feature", "silhouette"
     )
@@ -104,8 +128,33 @@ def silhouette_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
 
 
 def measures_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
-    """mAP with its 95 % intervals, Rank-1, and its change against zero, by modality."""
-    names = _measured(view)
+    """mAP with its 95 % intervals, Rank-1, and its change against zero, by modality.
+
+    Parameters
+    ----------
+    view
+        From :func:`embedding_view`.
+    provenance
+        Printed small below, such as ``model.provenance``.
+
+    Returns
+    -------
+    figure
+        Of matplotlib; :func:`figure_bytes` makes a file of it.
+
+    Raises
+    ------
+    OptionError
+        If no identity has a query with a match.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:24], modalities=["TI"], progress=False)
+    >>> view = mv.embedding_view(table, mv.ViewSettings(perplexity=5))
+    >>> [axis.get_xlabel() for axis in mv.measures_figure(view, provenance=model.provenance).axes]
+    ['%, bars with 95 % intervals over identities', 'change of mAP, points (95 %)']
+    """
+    names = measured_modalities(view)
     frame = measures_frame(view)
     figure = new_figure(8.6, 1.2 + 0.62 * len(names))
     levels, change = figure.subplots(1, 2, sharey=True, width_ratios=[1.5, 1])
@@ -135,12 +184,33 @@ def measures_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
     tidy(levels, change, size=8)
     change.set_ylim(-0.6, len(names) - 0.35)
     metric = METRIC_WORDS[view.table.metric]
-    caption(figure, f"Full space, {metric}, rule: {view.settings.rule}. {_queries(view)}{provenance}")
+    caption(figure, f"Full space, {metric}, rule: {view.settings.rule}. {query_words(view)}{provenance}")
     return figure
 
 
 def nulls_figure(nulls: NullComparison, *, provenance: str = "") -> Figure:
-    """Change of mAP from plain by the trained add-on, and by add-ons that learned nothing, with 95 % intervals."""
+    """Change of mAP from plain by the trained add-on, and by add-ons that learned nothing, with 95 % intervals.
+
+    Parameters
+    ----------
+    nulls
+        From :func:`compare_with_nulls`.
+    provenance
+        Printed small below, such as ``model.provenance``.
+
+    Returns
+    -------
+    figure
+        Of matplotlib; :func:`figure_bytes` makes a file of it.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:24], modalities=["TI"], progress=False)
+    >>> nulls = {"noise": np.random.default_rng(0).normal(size=table.plain.shape)}
+    >>> against = mv.compare_with_nulls(table.plain, table.enhanced, nulls, table.pid, table.camid, draws=200)
+    >>> [label.get_text() for label in mv.nulls_figure(against).axes[0].get_yticklabels()]
+    ['trained', 'noise']
+    """
     rows = {"trained": nulls.trained, **nulls.nulls}
     figure = new_figure(6.4, 1.1 + 0.3 * len(rows))
     axis = figure.subplots()
@@ -164,43 +234,21 @@ def nulls_figure(nulls: NullComparison, *, provenance: str = "") -> Figure:
     return figure
 
 
-def _title(modality: str) -> str:
+def panel_title(modality: str) -> str:
+    """A modality above its panel."""
     return folded_name(modality_words(modality), _WIDE)
 
 
-def _measured(view: EmbeddingView) -> list[str]:
+def measured_modalities(view: EmbeddingView) -> list[str]:
+    """Modalities with a measured identity; OptionError if there is none."""
     names = [name for name, comparison in view.comparisons.items() if len(comparison.identities)]
     if not names:
         raise OptionError("a comparison of identities needs a query with a match: got a table without one")
     return names
 
 
-def _queries(view: EmbeddingView) -> str:
+def query_words(view: EmbeddingView) -> str:
     """Over how many queries the measures are, modality by modality, where not over all."""
     plain = {modality_words(name): comparison.plain for name, comparison in view.comparisons.items()}
     words = [f"{name} over {r.queries}" for name, r in plain.items() if r.n_answered < r.n_queries]
     return f"{'; '.join(words)}. " if words else ""
-
-
-def _draw_pairs(axis: Axes, comparison: Comparison, order: np.ndarray) -> None:
-    """A line from plain to enhanced for each identity; its end points the way."""
-    for place, identity in enumerate(order):
-        plain, enhanced = 100 * comparison.plain_ap[identity], 100 * comparison.enhanced_ap[identity]
-        colour = RISES if enhanced > plain else FALLS if enhanced < plain else STAYS
-        marker = "^" if enhanced > plain else "v" if enhanced < plain else "o"
-        axis.plot([plain, enhanced], [place, place], color=colour, lw=1.4)
-        axis.plot(plain, place, "o", color="0.45", ms=2.5)
-        axis.plot(enhanced, place, marker, color=colour, ms=4)
-    axis.set_yticks(range(len(order)), [str(pid) for pid in comparison.identities[order]])
-    axis.set_xlabel("AP of the identity, %", fontsize=8)
-    axis.set_ylabel("identity, by its change", fontsize=8)
-
-
-def _draw_changes(axis: Axes, comparison: Comparison, order: np.ndarray) -> None:
-    changes = 100 * comparison.change[order]
-    for sign, colour, marker in ((1, RISES, "^"), (-1, FALLS, "v"), (0, STAYS, ".")):
-        places = np.flatnonzero(np.sign(changes) == sign)
-        axis.plot(changes[places], places, marker, color=colour, ms=3, ls="")
-    axis.axvline(0, **_ZERO)
-    axis.set_xlabel("change of AP, points", fontsize=8)
-    axis.set_ylabel("identities, by their change", fontsize=8)

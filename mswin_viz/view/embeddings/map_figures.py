@@ -17,6 +17,7 @@ from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.data.storage.output_checks import output_file, output_folder
 from mswin_viz.errors import OptionError
 from mswin_viz.view.embeddings import figures
+from mswin_viz.view.embeddings.change_figure import change_figure
 from mswin_viz.view.parts.figure_file import FORMATS, figure_bytes, new_figure
 from mswin_viz.view.parts.figure_text import caption, named_legend
 from mswin_viz.view.widgets.labels import COLOURS, FEATURES, SHOWN
@@ -27,7 +28,29 @@ _MOST_NAMED = 30  # colours in a legend
 
 
 def maps_figure(view: EmbeddingView, *, by: str = "identity", provenance: str = "") -> Figure:
-    """Both maps on one scale and in one set of colours; the caption says what they do not show."""
+    """Both maps on one scale and in one set of colours; the caption says what they do not show.
+
+    Parameters
+    ----------
+    view
+        From :func:`embedding_view`.
+    by
+        What the colours mean: ``"identity"``, or another key of ``COLOURS``.
+    provenance
+        Printed small below, such as ``model.provenance``.
+
+    Returns
+    -------
+    figure
+        Of matplotlib; :func:`figure_bytes` makes a file of it.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:24], modalities=["TI"], progress=False)
+    >>> view = mv.embedding_view(table, mv.ViewSettings(perplexity=5))
+    >>> [axis.get_title().splitlines()[0] for axis in mv.maps_figure(view).axes][:2]
+    ['plain CLS', 'enhanced CLS']
+    """
     figure = new_figure(9.2, 4.9)
     axes = figure.subplots(1, 2, sharex=True, sharey=True)
     colouring, settings = map_colouring(view, by), view.settings
@@ -59,7 +82,7 @@ def save_figures(
         raise OptionError(f"kinds must be some of {', '.join(FORMATS)}: got {tuple(kinds)}")
     folder = output_folder(folder)
     draw = {
-        "measures": figures.measures_figure, "change": figures.change_figure,
+        "measures": figures.measures_figure, "change": change_figure,
         "similarities": figures.similarity_figure, "silhouettes": figures.silhouette_figure,
     }  # fmt: skip
     names = (*(f"maps_by_{by}" for by in COLOURS), *draw)

@@ -93,6 +93,14 @@ class SavedAsPage(StoredView, widgets.VBox):
         OptionError, OutputError, ClosedError
             If ``images`` is not a whole number from 1, or the name has another ending; if the file cannot be written,
             which is checked before anything is computed; if the view was closed.
+
+        Examples
+        --------
+        >>> explorer = mv.ScaleExplorer(model, samples[:4])
+        >>> path = explorer.to_html("scales.html", images=1, progress=False, say=lambda words: None)
+        >>> path.name, path.read_text()[:15]
+        ('scales.html', '<!doctype html>')
+        >>> explorer.close()
         """
         check_open(self)
         path = output_file(path, "the file of a page", endings=[".html", ".htm"])
@@ -139,7 +147,17 @@ class SavedAsPage(StoredView, widgets.VBox):
     ) -> str:
         """The whole text of the page; :meth:`to_html` writes it.
 
-        Raises StoppedError if ``stop`` says so; other errors and parameters as in :meth:`to_html`.
+        Parameters
+        ----------
+        images, report, stop, say
+            As in :meth:`to_html`; ``report`` is called with the progress, ``stop`` asked between answers.
+
+        Raises
+        ------
+        StoppedError
+            If ``stop`` says so.
+        OptionError, ClosedError
+            As in :meth:`to_html`.
         """
         check_open(self)
         return page_text(

@@ -65,15 +65,31 @@ class FigureView(widgets.Widget):
     def figure(self) -> Figure:
         """What is on screen as a matplotlib figure, with its provenance.
 
-        Raises OptionError if there is nothing yet, ClosedError if the explorer was closed.
+        Raises
+        ------
+        OptionError
+            If there is nothing yet.
+        ClosedError
+            If the explorer was closed.
         """
         return self._named_figure()[1]
 
     def save_figure(self, path: str | Path) -> Path:
         """Write what is on screen as a PNG, SVG or PDF file; the ending says which.
 
-        Raises OptionError if the name ends in anything else or there is nothing yet; OutputError if it cannot be written,
-        which is checked before anything is drawn.
+        Raises
+        ------
+        OptionError
+            If the name ends in anything else, or there is nothing yet.
+        OutputError
+            If the file cannot be written, which is checked before anything is drawn.
+
+        Examples
+        --------
+        >>> explorer = mv.ScaleExplorer(model, samples[:2])
+        >>> explorer.save_figure("scales.png").suffix
+        '.png'
+        >>> explorer.close()
         """
         path = output_file(path, "the file of a figure", endings=[f".{kind}" for kind in FORMATS])
         return write_bytes(path, figure_bytes(self.figure(), path.suffix.lower().removeprefix(".")))

@@ -57,7 +57,29 @@ def tidy(*axes: Axes, size: float = 7) -> None:
 
 
 def figure_bytes(figure: Figure, kind: str, *, dpi: int = _PRINT_DPI) -> bytes:
-    """A figure as a PNG, SVG or PDF file, at print quality unless it says otherwise."""
+    """A figure as a PNG, SVG or PDF file, at print quality unless it says otherwise.
+
+    Parameters
+    ----------
+    figure
+        Of matplotlib.
+    kind
+        ``"png"``, ``"svg"`` or ``"pdf"``.
+    dpi
+        Dots an inch, of PNG and of pictures within the others.
+
+    Returns
+    -------
+    file
+        The content of the file.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:8], modalities=["RGB"], progress=False)
+    >>> figure = mv.ranked_figure(table, {"plain": mv.neighbours(table, 0, k=3)})
+    >>> mv.figure_bytes(figure, "png", dpi=50)[1:4]
+    b'PNG'
+    """
     file = io.BytesIO()
     figure.savefig(file, format=kind, dpi=dpi)
     return file.getvalue()

@@ -61,6 +61,14 @@ class NeighbourStrip(StoredView, anywidget.AnyWidget):
         Why there are no lists; empty otherwise.
     rows, results
         What ranks the table's rows, and the records behind the lists, by feature; not sent to the browser.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:8], modalities=["RGB"], progress=False)
+    >>> strip = mv.NeighbourStrip(table, row=0, k=3)
+    >>> [found.marks for found in strip.results.values()][0], strip.message
+    (('right', 'right', 'wrong'), '')
+    >>> strip.close()
     """
 
     _esm = script("neighbours")

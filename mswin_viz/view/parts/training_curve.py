@@ -39,6 +39,16 @@ class TrainingCurve(StoredView, anywidget.AnyWidget):
         Title above the scores.
     status
         Words below the curves.
+
+    Examples
+    --------
+    >>> world, _ = mv.sample_tokens(model, samples[:8], scales=(4, 8), progress=False)
+    >>> curve = mv.TrainingCurve()
+    >>> watch = mv.Watch(report=curve)
+    >>> _ = mv.train_addon(world.tokens["RGB"], world.pids, scales=(4, 8), steps=3, watch=watch, progress=False)
+    >>> len(curve.losses), curve.steps
+    (3, 3)
+    >>> curve.close()
     """
 
     _esm = script("curve")

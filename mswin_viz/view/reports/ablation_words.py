@@ -1,23 +1,26 @@
-"""A stored ablation (`ablation_report.as_json`) as Markdown tables and as sentences that follow from its numbers."""
+"""A stored ablation (`ablation_report.as_json`) as sentences that follow from its numbers, and whole with its tables."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from mswin_viz.analysis.experiments.ablation_heads import CONTROLS, OWN, OWN_CONTROL, row_words
 from mswin_viz.analysis.experiments.stored_results import check_ablation
-from mswin_viz.analysis.markdown_tables import markdown_table, percent
-from mswin_viz.analysis.measures.joined import modality_words
-from mswin_viz.data.images.image_source import joined_name
+from mswin_viz.view.reports.ablation_tables import (
+    NOT_MEASURED,
+    Stored,
+    ablation_table,
+    column_words,
+    costs_table,
+    differences_table,
+    scores_table,
+    split_heading,
+    split_words,
+)
 
 HOPED = 1.0
 """Points of mAP and of Rank-1 that the add-on was hoped to bring, at least."""
-_SPLITS = {"standard": "standard split", "look_alikes": "look-alike split", "test": "test split"}
-_NOT_MEASURED = "not measured"
-_SIGNS = {"better": "▲", "worse": "▼", "not told apart": "=", _NOT_MEASURED: _NOT_MEASURED}
 _UNMEASURED = (
     "Not measured: fewer than two identities (or groups of look-alikes) have a query with a match, so no difference "
     "has an interval or a test; measure on images of more identities, each in several cameras."
@@ -26,11 +29,30 @@ _DIFFERENCE = (
     "Difference in mAP to plain CLS, and of all windows to each row (▲ better, ▼ worse, = not told apart)."
 )
 
-Stored = Mapping[str, Any]
-
 
 def ablation_sentences(stored: Stored) -> list[str]:
-    """What the table says: trained heads against plain CLS, windows against controls, and the gain hoped for."""
+    """What the table says: trained heads against plain CLS, windows against controls, and the gain hoped for.
+
+    Parameters
+    ----------
+    stored
+        From :func:`ablate_people` or :func:`embedded_ablation`.
+
+    Returns
+    -------
+    sentences
+        In the order in which they should be read.
+
+    Raises
+    ------
+    DataError
+        If it is not the summary of an ablation.
+
+    Examples
+    --------
+    >>> print(mv.ablation_sentences(mv.embedded_ablation())[0])
+    Against plain CLS, the ... trained heads are better in mAP in ... of ... comparisons, worse in ...
+    """
     check_ablation(stored)
     if not any(_is_measured(cell) for name in stored["rows"] for cell in _cells(stored, name, "minus_plain")):
         return [*_queries(stored), _UNMEASURED]
@@ -49,75 +71,37 @@ def full(stored: Stored) -> str:
     about = stored["settings"].get("words", "")
     lines = [f"{about} mAP [95 % interval] / Rank-1, percent.".strip()]
     for split in stored["scores"]:
-        lines += ["", f"**{_heading(split)}**", "", *_scores(stored, split), "", _DIFFERENCE, ""]
-        lines += _differences(stored, split)
-    lines += ["", *_costs(stored), "", stored["rule"], "", *ablation_sentences(stored)]
+        lines += ["", f"**{split_heading(split)}**", "", *scores_table(stored, split), "", _DIFFERENCE, ""]
+        lines += differences_table(stored, split)
+    lines += ["", *costs_table(stored), "", stored["rule"], "", *ablation_sentences(stored)]
     return "\n".join(lines)
 
 
 def ablation_brief(stored: Stored) -> str:
-    """`ablation_table` and `ablation_sentences`, for a README."""
+    """:func:`ablation_table` and :func:`ablation_sentences`, for a README.
+
+    Parameters
+    ----------
+    stored
+        From :func:`ablate_people` or :func:`embedded_ablation`.
+
+    Returns
+    -------
+    text
+        Markdown.
+
+    Raises
+    ------
+    DataError
+        If it is not the summary of an ablation.
+
+    Examples
+    --------
+    >>> brief = mv.ablation_brief(mv.embedded_ablation())
+    >>> print(brief.splitlines()[2][:60])
+    | head | parameters | MMACs | standard split: mAP | minus pl
+    """
     return "\n".join([ablation_table(stored), "", " ".join(ablation_sentences(stored))])
-
-
-def ablation_table(stored: Stored) -> str:
-    """One line for each row: cost, and the modalities together in every split."""
-    check_ablation(stored)
-    column, splits = stored["columns"][-1], list(stored["scores"])
-    heads, lines = ["head", "parameters", "MMACs"], []
-    for split in splits:
-        heads += [f"{_split(split)}: mAP", "minus plain", "Rank-1"]
-    for name, row in stored["rows"].items():
-        line = [row["words"], f"{row.get('parameters', 0):,}", f"{row.get('macs', 0) / 1e6:.1f}"]
-        for split in splits:
-            cell = stored["scores"][split][name][column]
-            line += [_interval(cell["mAP"]), _change(cell["mAP"].get("minus_plain")), _percent(cell["rank1"])]
-        lines.append(line)
-    words = _columns(stored)[column]
-    title = f"{words[0].upper()}{words[1:]}; mAP and Rank-1 in percent, mAP with its 95 % interval."
-    about = f"{stored['settings'].get('words', '')} {title}".strip()
-    return "\n".join([about, "", *markdown_table(heads, lines)])
-
-
-def _scores(stored: Stored, split: str) -> list[str]:
-    rows = (
-        [stored["rows"][name]["words"], *(f"{_interval(cells[c]['mAP'])} / {_percent(cells[c]['rank1'])}" for c in stored["columns"])]
-        for name, cells in stored["scores"][split].items()
-    )  # fmt: skip
-    return markdown_table(["head", *_columns(stored).values()], rows)
-
-
-def _differences(stored: Stored, split: str) -> list[str]:
-    kinds = {"minus_plain": "minus plain", "windows_minus": "windows minus it"}
-    columns = [(column, kind) for column in stored["columns"] for kind in kinds]
-    heads = (f"{_columns(stored)[column]}: {kinds[kind]}" for column, kind in columns)
-    rows = (
-        [
-            stored["rows"][name]["words"],
-            *(_change(cells[column]["mAP"].get(kind)) for column, kind in columns),
-        ]
-        for name, cells in stored["scores"][split].items()
-    )
-    return markdown_table(["head", *heads], rows)
-
-
-def _columns(stored: Stored) -> dict[str, str]:
-    """Column -> its words; two joined modalities are named."""
-    names, joined = stored["columns"], joined_name(stored["columns"][:-1])
-    return {name: modality_words(joined if name == "together" else name) for name in names}
-
-
-def _costs(stored: Stored) -> list[str]:
-    columns: dict[str, Callable[[Stored], str]] = {
-        "head": lambda row: row["words"],
-        "parameters": lambda row: f"{row['parameters']:,}",
-        "MMACs of an image": lambda row: f"{row['macs'] / 1e6:.1f}",
-        "time / encode time": lambda row: f"{row['time_ratio']:.3f}",
-        "MiB of results, 16 images": lambda row: f"{row['memory'] / 2**20:.1f}",
-        "runs": lambda row: f"{row['runs'] if row['trained'] else 'untrained'}",
-    }
-    measured = [row for row in stored["rows"].values() if "parameters" in row]
-    return markdown_table(list(columns), ([cell(row) for cell in columns.values()] for row in measured))
 
 
 def _against_plain(stored: Stored) -> str:
@@ -195,9 +179,9 @@ def _hope(stored: Stored) -> list[str]:
     for split, by_row in stored["scores"].items():
         cell = by_row[reference][column]
         gains = {name: cell[m]["minus_plain"] for name, m in (("mAP", "mAP"), ("Rank-1", "rank1"))}
-        where = f"{_split(split).capitalize()}, {_columns(stored)[column]}"
+        where = f"{split_words(split).capitalize()}, {column_words(stored)[column]}"
         if not all(map(_is_measured, gains.values())):
-            lines.append(f"{where}: {_NOT_MEASURED}.")
+            lines.append(f"{where}: {NOT_MEASURED}.")
             continue
         reached = all(100 * gain["mean"] >= HOPED and gain["verdict"] == "better" for gain in gains.values())
         changes = [f"{100 * gain['mean']:+.1f} {name} ({gain['verdict']})" for name, gain in gains.items()]
@@ -212,7 +196,7 @@ def _hope(stored: Stored) -> list[str]:
 def _queries(stored: Stored) -> list[str]:
     """Over how many queries each split is measured, where not over all."""
     return [
-        f"{_heading(split)}: measured over {n['answered']} of {n['asked']} queries; the others "
+        f"{split_heading(split)}: measured over {n['answered']} of {n['asked']} queries; the others "
         "have no match under the rule."
         for split, n in stored.get("queries", {}).items()
         if n["answered"] < n["asked"]
@@ -226,38 +210,4 @@ def _cells(stored: Stored, name: str, kind: str) -> list[Stored]:
 
 
 def _is_measured(cell: Stored) -> bool:
-    return cell["verdict"] != _NOT_MEASURED
-
-
-def _interval(cell: Stored) -> str:
-    if cell["mean"] is None:
-        return _NOT_MEASURED
-    span = "" if cell["low"] is None else f" [{percent(cell['low'])}, {percent(cell['high'])}]"
-    return f"{_percent(cell)}{span}"
-
-
-def _percent(cell: Stored) -> str:
-    return _NOT_MEASURED if cell["mean"] is None else percent(cell["mean"])
-
-
-def _change(cell: Stored | None) -> str:
-    """A difference with its interval and sign; empty for plain CLS, which is not compared with itself."""
-    if cell is None:
-        return ""
-    if cell["mean"] is None:
-        return _SIGNS[cell["verdict"]]
-    span = "" if cell["low"] is None else f" [{_points(cell['low'])}, {_points(cell['high'])}]"
-    return f"{_points(cell['mean'])}{span} {_SIGNS[cell['verdict']]}"
-
-
-def _points(fraction: float) -> str:
-    """Percent with a sign; nothing is ever -0.0."""
-    return f"{round(100 * fraction, 1) + 0.0:+.1f}"
-
-
-def _split(name: str) -> str:
-    return _SPLITS.get(name, name)
-
-
-def _heading(name: str) -> str:
-    return f"{_split(name)[0].upper()}{_split(name)[1:]}"
+    return cell["verdict"] != NOT_MEASURED

@@ -38,8 +38,6 @@ def ranked_figure(
 ) -> Figure:
     """A query and its ranked results, a row for each feature, right and wrong marked by sign, colour and line.
 
-    Raises OptionError if there is no result, results are of different queries, or the shares have no such scale.
-
     Parameters
     ----------
     table
@@ -53,6 +51,25 @@ def ranked_figure(
         Whose windows are shown; fused, patch by patch, if None, and always where the add-on has no scales.
     provenance
         Printed small below.
+
+    Returns
+    -------
+    figure
+        Of matplotlib; :func:`figure_bytes` makes a file of it.
+
+    Raises
+    ------
+    OptionError
+        If there is no result, results are of different queries, or the shares have no such scale.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, samples[:8], modalities=["RGB"], progress=False)
+    >>> results = {name: mv.neighbours(table, 0, k=3, feature=name) for name in ("plain", "enhanced")}
+    >>> pair = mv.pair_window_shares(model, table, 0, int(results["enhanced"].rows[0]))
+    >>> figure = mv.ranked_figure(table, results, shares=[pair], scale=8)
+    >>> mv.figure_bytes(figure, "svg")[:5]
+    b'<?xml'
     """
     if not shares:
         return neighbours_figure(table, results, note=provenance)

@@ -55,10 +55,8 @@ class RetrievalViewError(OptionError, traitlets.TraitError):
 class RetrievalView(SavedAsPage):
     """Ranked results of one query, plain and enhanced, right and wrong marked; a click splits a similarity.
 
-    In a notebook, in one line: ``mv.RetrievalView(model, samples)`` and press "embed and rank", or with a table at
-    hand ``mv.RetrievalView(model, samples, table=mv.embed(model, samples))``. The traits below, and ``strip.clicked``,
-    are its state. What goes wrong is shown in the view, and the last good view stays. Raises DataError if no sample
-    has one of the modalities, or none may be a query; OptionError if the table is of other samples or a type is wrong.
+    In a notebook: ``mv.RetrievalView(model, samples)``, then "embed and rank". The traits below, and ``strip.clicked``, are its
+    state. What goes wrong is shown in the view, and the last good view stays.
 
     Parameters
     ----------
@@ -76,7 +74,7 @@ class RetrievalView(SavedAsPage):
     query
         Position of the sample whose results are shown.
     modality
-        ``"RGB"``, ``"NI"``, ``"TI"``, :data:`ALL` or :data:`ALL_EQUALISED`.
+        ``"RGB"``, ``"NI"``, ``"TI"``, ``"all, raw"`` or ``"all, equalised"``.
     rule
         The matching rule: ``"camera"``, ``"scene"`` or ``"none"``.
     k
@@ -85,6 +83,18 @@ class RetrievalView(SavedAsPage):
         The embeddings; None until there are some. They stay when the view is closed.
     controls, download, save_page, strip, pair
         The parts: widgets, ranked lists (None until there is a table), and the chosen pair's shares.
+
+    Raises
+    ------
+    DataError, OptionError
+        If no sample has one of the modalities, or none may be a query; if the table is of other samples or a type is wrong.
+
+    Examples
+    --------
+    >>> view = mv.RetrievalView(model, samples[:12], table=mv.embed(model, samples[:12], progress=False), k=4)
+    >>> view.modality, {feature: found.rows.shape for feature, found in view.results.items()}
+    ('RGB', {'plain': (4,), 'enhanced': (4,)})
+    >>> view.close()
     """
 
     query = traitlets.Int(0)

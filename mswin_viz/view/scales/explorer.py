@@ -74,11 +74,17 @@ class ScaleExplorer(TakenAway):
 
     Raises
     ------
-    DataError, OptionError
-        If there is no sample; if the add-on does not say how wide the tokens are that it reads; for more than two models; if
-        model, samples or prompt are of another type.
-    ShapeError
-        If two models differ in input size or grid.
+    DataError, OptionError, ShapeError
+        If there is no sample; if the add-on does not say how wide the tokens are that it reads; for more than two models, or
+        two that differ in input size or grid; if model, samples or prompt are of another type.
+
+    Examples
+    --------
+    >>> explorer = mv.ScaleExplorer(model, samples[:4])  # in a notebook: the last line of a cell shows it
+    >>> explorer.controls.scale.value = 12  # as the slider does
+    >>> [panel.title for panel in explorer.panels][:4]
+    ['scale 4', 'scale 8', 'scale 16', 'scale 12']
+    >>> explorer.close()
     """
 
     @made_whole()
@@ -217,11 +223,9 @@ class ScaleExplorer(TakenAway):
 
     def _apply(self, record: Mapping[str, Any], *, is_of_here: bool = False) -> None:
         """Set everything as a state has it; nothing if it does not fit. One that was shown here may have an old pin."""
-        results, shown = self._results, (lambda: None) if is_of_here else self._asked_for
+        weights, shown = self._results.weights_in_words, (lambda: None) if is_of_here else self._asked_for
         with self._held():
-            notes = apply_state(
-                record, self.controls, self.board, self._samples, results.weights_in_words, shown
-            )
+            notes = apply_state(record, self.controls, self.board, self._samples, weights, shown)
         if notes:
             self._show_messages(notes)
 
