@@ -43,19 +43,23 @@ def test_the_changelogs_address_is_that_of_a_file_here() -> None:
     assert (ROOT / PROJECT["urls"]["Changelog"].removeprefix(branch)).is_file()
 
 
-def test_the_python_versions_and_systems_that_are_named_are_those_that_were_run() -> None:
-    rows = re.findall(r"^\| (.+?) \| (3\.[^|]+) \|.*\| (.+?) \|$", text_of("docs/platforms.md"), re.MULTILINE)
-    run = [(system, python) for system, python, when in rows if when != "not run here"]
-    assert run
+def test_the_python_versions_and_systems_that_are_named_are_those_the_tests_were_run_on() -> None:
+    (page,) = (ROOT / "docs").rglob("platforms.md")
+    rows = re.findall(
+        r"^\| (.+?) \| (3\.[^|]+) \|.*\| (.*?) \| (.+?) \|$", page.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    run = [
+        (system, python)
+        for system, python, what, when in rows
+        if when != "not run here" and re.search(r"all tests|the quick tests", what)
+    ]
     named = {one for one in PROJECT["classifiers"] if re.search(r":: 3\.\d+$", one)}
     assert named == {
         f"Programming Language :: Python :: {'.'.join(python.split('.')[:2])}" for _, python in run
     }
     systems = {one for one in PROJECT["classifiers"] if one.startswith("Operating System")}
-    assert (systems, {system.split()[0] for system, _ in run}) == (
-        {"Operating System :: POSIX :: Linux"},
-        {"Debian"},
-    )
+    assert systems == {"Operating System :: POSIX :: Linux"}
+    assert {re.split(r"[ ,]", system)[0] for system, _ in run} <= {"Debian", "Linux"}
 
 
 # One version
@@ -78,8 +82,8 @@ def test_the_version_is_the_packages_and_stands_nowhere_else_in_the_package() ->
 
 
 def written_files() -> list[Path]:
-    """Every text of the project in which an address may stand."""
-    folders = ("docs", ".github", ".ci", "conda", "tests", "mswin_viz")
+    """Every text of the project in which an address may stand; tests have wrong ones on purpose."""
+    folders = ("docs", ".github", ".ci", "conda", "mswin_viz")
     kinds = {".md", ".py", ".pyi", ".yml", ".yaml", ".toml", ".cff", ".mjs", ".css", ""}
     found = [*ROOT.iterdir(), *(path for folder in folders for path in (ROOT / folder).rglob("*"))]
     return [path for path in found if path.is_file() and path.suffix in kinds]

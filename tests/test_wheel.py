@@ -35,7 +35,7 @@ PAGE = PYPROJECT["project"]["urls"]["Source"] + "/blob/main/"
 RAW = PAGE.replace("github.com", "raw.githubusercontent.com").replace("/blob/", "/")
 FOLDERS = (".ci", ".github", "conda", "data_samples", "docs", "mswin_viz", "notebooks", "tests")
 JUNK = re.compile(
-    r"__pycache__|node_modules|\.ipynb_checkpoints|\.(lock|unfinished|pyc)$|_cache/|^docs/(.*/)?(_?build|generated)/|\.DS_Store"
+    r"__pycache__|node_modules|\.ipynb_checkpoints|\.(lock|unfinished|pyc)$|_cache/|^docs/(.*/)?(_?build|generated)/|^docs/notebooks/.*\.(ipynb|py)$|\.DS_Store"
 )
 
 
