@@ -40,6 +40,8 @@ DOCUMENTS = [
 ]
 DOWNLOADS = "# downloads once"
 """Marks a statement that needs a network; it must fail without one, with the error that says so."""
+OF_A_RECIPE = re.compile(r"# [\w/]+\.pyi?(, |\n)")
+"""Begins a block that is a file or goes into one: tests/test_recipes.py puts it there and runs what comes of it."""
 COMMAND = typer.main.get_command(cli.app)
 SCRIPTS = [*sorted((ROOT / "docs").rglob("*.py")), *sorted((ROOT / "tests/benchmarks").glob("*.py"))]
 TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -133,12 +135,13 @@ def run(block: Block, names: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "document", [d for d in DOCUMENTS if any(b.language == "python" for b in blocks_of(d))], ids=lambda d: d.name
+    "document", [d for d in DOCUMENTS if any(b.language == "python" and not OF_A_RECIPE.match(b.text) for b in blocks_of(d))],
+    ids=lambda d: d.name,
 )  # fmt: skip
 def test_python_blocks_run_as_printed_one_after_the_other(document: Path, bench: Path) -> None:
     names: dict[str, object] = {}
     for block in blocks_of(document):
-        if block.language == "python":
+        if block.language == "python" and not OF_A_RECIPE.match(block.text):
             run(block, names)
 
 
@@ -147,6 +150,8 @@ def test_every_block_is_one_that_is_checked() -> None:
         str(block): block.language for block in BLOCKS if block.language not in ("python", "console")
     } == {}
     assert sum(block.language == "python" for block in BLOCKS) >= 6
+    in_files = {block.document for block in BLOCKS if OF_A_RECIPE.match(block.text)}
+    assert in_files == set((ROOT / "docs" / "developers").glob("recipe_*.md"))
     fences = sum(
         line.lstrip().startswith("```") for d in DOCUMENTS for line in d.read_text("utf-8").splitlines()
     )

@@ -9,6 +9,7 @@ from support.oracles import decompose_pair
 
 from mswin_viz.analysis.scales.inspection import inspected_window
 from mswin_viz.analysis.scales.request import VALUES, Subject, ViewRequest, first_value
+from mswin_viz.analysis.scales.token_panels import PLAIN_PANELS
 from mswin_viz.analysis.scales.view import fused_part, scale_view, trained_part
 from mswin_viz.analysis.shares.decomposition import decompose, decompose_fusion
 from mswin_viz.analysis.shares.directions import target_directions
@@ -38,7 +39,14 @@ def subject(tokens, addon, direction) -> Subject:
 
 def test_the_panels_are_the_slots_the_free_scale_the_fusion_and_the_plain_cls(subject):
     view = scale_view(subject, ViewRequest(5, slots=ON))
-    assert [panel.key for panel in view.panels] == ["scale-2", "scale-4", "scale-7", "free", "fused", "plain"]
+    assert [panel.key for panel in view.panels] == [
+        "scale-2",
+        "scale-4",
+        "scale-7",
+        "free",
+        "fused",
+        *PLAIN_PANELS,
+    ]
     assert all(panel.values.shape == (BATCH, panel.geometry.n_windows) for panel in view.panels)
 
 

@@ -24,6 +24,7 @@ from nbformat import v4
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from measured_pages import TIMINGS, note_timing  # noqa: E402
 from support.lab import Lab  # noqa: E402  (the tests are no package)
 
 from mswin_viz.view.widgets.labels import KERNELS, ROWS, VALUES  # noqa: E402
@@ -61,8 +62,10 @@ def main(rounds: int = 15) -> None:
         lab.wait_idle(timeout=120)
         _choose(lab, ".mswin-value", VALUES["norm"])
         _print_head()
-        for row in _rows(lab, rounds):
+        rows = list(_rows(lab, rounds))
+        for row in rows:
             _print(row)
+        _note(rows)
         for words, addon in ADDONS.items():
             cells = [IMPORTS, f"model = mv.load_model(addon={addon})", EXPLORER]
             notebook = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
@@ -155,6 +158,13 @@ def _press(lab: Lab, css: str, words: str) -> None:
 def _choose(lab: Lab, css: str, words: str) -> None:
     lab.control(f"{css} select").select_option(words)
     lab.wait_idle()
+
+
+def _note(rows: list[Row]) -> None:
+    """Keep the slowest median of the scale slider, by kernel."""
+    for part, kernel in zip(TIMINGS["slider"].parts, KERNELS.values(), strict=True):
+        moves = [row for row in rows if row.what.startswith("scale, ") and row.what.endswith(kernel)]
+        note_timing("slider", part, max(statistics.median(row.times) for row in moves))
 
 
 def _print_head() -> None:

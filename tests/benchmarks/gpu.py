@@ -1,11 +1,13 @@
 """The same table on the CPU and on the GPU, then the tests marked ``cuda``: ``python tests/benchmarks/gpu.py``.
 
-It prints Markdown and never fails on a clock. Without a GPU it measures the CPU alone, and says so. Weights are random:
-they cost what trained ones do.
+It writes ``docs/measurements/gpu.json`` and the page made from it, prints that page, and never fails on a clock. Without a GPU it
+measures the CPU alone, says so, and writes nothing. Weights are random: they cost what trained ones do.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import statistics
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from measured_pages import FOLDER, Value, write_gpu  # noqa: E402
 from support.vit_b_16 import vit_b_16  # noqa: E402  (the tests are no package)
 
 import mswin_viz as mv  # noqa: E402
@@ -41,20 +44,18 @@ IMAGES = {"cpu": 64, "cuda": 8192}
 def main() -> None:
     """Measure on every device there is, and run the tests of a GPU."""
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-    names = {"cpu": f"CPU, {torch.get_num_threads()} threads", "cuda": ""}
+    names = {"cpu": f"CPU, {torch.get_num_threads()} threads"}
     if "cuda" in devices:
         names["cuda"] = torch.cuda.get_device_name()
     columns = {device: _column(device) for device in devices}
-    print(
-        f"ViT-B/16 at 256x128 with windows of 4, 8 and 16, random weights; torch {torch.__version__}; medians of {ROUNDS}\n"
-    )
-    print(f"| | {' | '.join(names[device] for device in devices)} |\n|---|{'---|' * len(devices)}")
-    for what in columns["cpu"]:
-        print(f"| {what} | {' | '.join(columns[device][what] for device in devices)} |")
+    rows = {what: {device: columns[device][what] for device in devices} for what in columns["cpu"]}
+    data = {"columns": names, "rounds": ROUNDS, "workers": _workers(devices[-1]), "rows": rows}
     if "cuda" not in devices:
-        print("\nThere is no GPU here: its column and the tests marked cuda were not run.")
+        print(json.dumps(data, indent=1))
+        print(
+            "There is no GPU here: its column and the tests marked cuda were not run, and nothing is written."
+        )
         return
-    print(flush=True)
     command = [
         sys.executable,
         "-m",
@@ -66,10 +67,15 @@ def main() -> None:
         "-p",
         "no:cacheprovider",
     ]
-    raise SystemExit(subprocess.run([*command, "--ignore", str(ROOT / "tests" / "browser")]).returncode)
+    command += ["--ignore", str(ROOT / "tests" / "browser")]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    last = done.stdout.strip().splitlines()[-1]
+    write_gpu({**data, "cuda_tests": ", ".join(re.findall(r"\d+ (?:passed|failed|skipped|errors?)", last))})
+    print(done.stdout, (FOLDER / "gpu.md").read_text(encoding="utf-8"), sep="\n")
+    raise SystemExit(done.returncode)
 
 
-def _column(device: str) -> dict[str, str]:
+def _column(device: str) -> dict[str, Value]:
     torch.manual_seed(0)
     bare = vit_b_16(device)
     addon = mv.CLIPMultiScaleFeatureExtractor(bare.dim).eval().requires_grad_(False).to(device)
@@ -79,7 +85,7 @@ def _column(device: str) -> dict[str, str]:
         return _rows(model, samples, Path(folder) / "store", BATCH[device])
 
 
-def _rows(model: Model, samples: list[Sample], folder: Path, batch_size: int) -> dict[str, str]:
+def _rows(model: Model, samples: list[Sample], folder: Path, batch_size: int) -> dict[str, Value]:
     device = model.device.type
     sources = [sample.images["RGB"] for sample in samples[:batch_size]]
     pixels = decoded(DecodingJob(tuple(sources), fitting_rule(model.tower))).pixels
@@ -96,19 +102,23 @@ def _rows(model: Model, samples: list[Sample], folder: Path, batch_size: int) ->
 
     bare = batch_size / _seconds(forward, device)
     rate = _extract_rate(model, samples, folder, batch_size)
-    sizes = {"fused feature of a batch, ms": lambda: model.enhance(tokens)}
-    literal = ", ".join(f"{_literal_over_pooled(size, device):.2g}" for size in (1, 8, 64, 256))
+    literal = [float(f"{_literal_over_pooled(size, device):.2g}") for size in (1, 8, 64, 256)]
+    milliseconds = {
+        "fused feature of a batch, ms": lambda: model.enhance(tokens),
+        "exact decomposition of one image, ms": lambda: mv.decompose(one, model.addon, along),
+        "slider step of one image, ms": lambda: scale_view(subject, ViewRequest(12, slots=("on",) * 3)),
+    }
+    channels_last = _seconds_channels_last(model, batch) * bare / batch_size
+    encode = batch_size / _seconds(lambda: model.encode_pixels(pixels), device) / bare
     return {
-        f"bare `encode_image`, images a second (batch of {BATCH['cpu']}, {BATCH['cuda']})": f"{bare:,.0f}",
-        "channels last / as it is, time": f"{_seconds_channels_last(model, batch) * bare / batch_size:.2f}",
-        f"`extract`, images a second ({IMAGES['cpu']:,}, {IMAGES['cuda']:,} JPEG files)": f"{rate:,.0f}",
-        "`extract` / bare": f"{rate / bare:.2f}",
-        "`encode` of pixels / bare, rate": f"{batch_size / _seconds(lambda: model.encode_pixels(pixels), device) / bare:.2f}",
+        f"bare `encode_image`, images a second (batch of {BATCH['cpu']}, {BATCH['cuda']})": round(bare),
+        "channels last / as it is, time": round(channels_last, 2),
+        f"`extract`, images a second ({IMAGES['cpu']:,}, {IMAGES['cuda']:,} JPEG files)": round(rate),
+        "`extract` / bare": round(rate / bare, 2),
+        "`encode` of pixels / bare, rate": round(encode, 2),
         "module as written / pooled path, time, batches of 1, 8, 64, 256": literal,
-        **{name: f"{1000 * _seconds(call, device):.2f}" for name, call in sizes.items()},
-        "exact decomposition of one image, ms": f"{1000 * _seconds(lambda: mv.decompose(one, model.addon, along), device):.2f}",
-        "slider step of one image, ms": f"{1000 * _seconds(lambda: scale_view(subject, ViewRequest(12, slots=('on',) * 3)), device):.2f}",
-    }  # fmt: skip
+        **{name: round(1000 * _seconds(call, device), 2) for name, call in milliseconds.items()},
+    }
 
 
 def _literal_over_pooled(batch: int, device: str) -> float:
@@ -141,11 +151,16 @@ def _extract_rate(model: Model, samples: list[Sample], folder: Path, batch_size:
     marks: list[tuple[int, float]] = []
     mv.extract(
         samples, folder, model=model, batch_size=batch_size, progress=False,
-        workers=max(1, min(15, torch.get_num_threads() - 1)) if model.device.type == "cuda" else 1,
+        workers=_workers(model.device.type),
         report=lambda progress: marks.append((progress.done, time.perf_counter())),
     )  # fmt: skip
     first, last = marks[min(2, len(marks) - 2)], marks[-1]
     return (last[0] - first[0]) / (last[1] - first[1])
+
+
+def _workers(device: str) -> int:
+    """Processes that open files."""
+    return max(1, min(15, torch.get_num_threads() - 1)) if device == "cuda" else 1
 
 
 def _samples(folder: Path, n_images: int) -> list[Sample]:

@@ -1,6 +1,6 @@
 """What extraction costs over the bare tower, and how stores grow: ``python tests/benchmarks/scale.py [rows ...]``.
 
-It prints one Markdown table and never fails on a clock. Every growth is measured in a process of its own, so that its
+It writes ``docs/measurements/scale.json`` and the page made from it, unless other rows are asked for, and never fails on a clock. Every growth is measured in a process of its own, so that its
 peak memory is its own; a growth's exponent is the slope of a line through the logarithms.
 """
 
@@ -25,6 +25,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
+from measured_pages import write_scale  # noqa: E402
+from scale_page import WAYS  # noqa: E402
 from support.feature_store import feature_store  # noqa: E402
 from support.tiny import tiny_model  # noqa: E402
 from support.vit_b_16 import vit_b_16  # noqa: E402  (the tests are no package)
@@ -42,19 +44,23 @@ QUERIES = 200
 
 
 def main(rows: tuple[int, ...] = ROWS) -> None:
-    """Measure everything and print it."""
-    print("| what | value |\n|---|---|", flush=True)
+    """Measure everything, print it, and keep it."""
+    extraction, work = {}, {}
     with tempfile.TemporaryDirectory() as folder:
         for name, model, n_samples in (
             ("embedded model", mv.load_model(device="cpu"), 480),
             ("ViT-B/16 at 256x128, random weights", vit_b_16("cpu"), 40),
         ):
-            for line in _extraction(name, model, _copies(Path(folder) / "images", n_samples)):
-                print(line, flush=True)
+            extraction[name] = _extraction(model, _copies(Path(folder) / "images", n_samples))
+            print(name, json.dumps(extraction[name]), flush=True)
         for n in rows:
             feature_store(Path(folder) / str(n), n, tiny_model())
         for what in GROWTHS:
-            print(_growth(what, Path(folder), rows), flush=True)
+            work[what] = _growth(what, Path(folder), rows)
+            print(what, json.dumps(work[what]), flush=True)
+    if rows == ROWS:
+        growth = {"rows": rows, "work": work}
+        write_scale({"rounds": ROUNDS, "extraction": extraction, "growth": growth})
 
 
 def _copies(folder: Path, n_samples: int) -> list[Sample]:
@@ -70,7 +76,7 @@ def _copies(folder: Path, n_samples: int) -> list[Sample]:
     return samples
 
 
-def _extraction(name: str, model: Model, samples: list[Sample]) -> list[str]:
+def _extraction(model: Model, samples: list[Sample]) -> dict[str, object]:
     """Rates of the tower and of the whole model on pictures that are decoded already, of extract, and of a plain loop, in turn."""
     sources = [source for sample in samples for source in sample.images.values()]
     pixels = decoded(DecodingJob(tuple(sources), fitting_rule(model.tower))).pixels
@@ -86,23 +92,12 @@ def _extraction(name: str, model: Model, samples: list[Sample]) -> list[str]:
     for _ in range(ROUNDS):
         for way, measure in ways.items():
             rates[way].append(measure())
-    ratios = {way: sorted(a / b for a, b in zip(rates["extract"], rates[way], strict=True)) for way in ways}
-
-    def line(way: str, what: str) -> str:
-        values = ratios[way]
-        return (
-            f"| {name}, {len(sources)} images, CPU: rate of `extract` (one process opens files) / {what} "
-            f"| {statistics.median(values):.2f} ({values[0]:.2f} to {values[-1]:.2f}) |"
-        )
-
-    return [
-        line(
-            "model", f"the model's forward pass of decoded batches of {BATCH}: tower, patch tokens and add-on"
-        ),
-        line("tower", f"bare `encode_image` of decoded batches of {BATCH}, which gives no patch tokens"),
-        line("loop", "a plain loop that opens and encodes one image after another"),
-        f"| {name}: bare `encode_image` here, images a second | {statistics.median(rates['tower']):.1f} |",
-    ]
+    ratios = {way: sorted(a / b for a, b in zip(rates["extract"], rates[way], strict=True)) for way in WAYS}
+    spreads = {
+        way: [round(statistics.median(all_), 2), round(all_[0], 2), round(all_[-1], 2)]
+        for way, all_ in ratios.items()
+    }
+    return {"images": len(sources), "ratios": spreads}
 
 
 def _bare(pixels: torch.Tensor, forward: Callable[[torch.Tensor], object]) -> float:
@@ -137,7 +132,7 @@ def _loop(model: Model, sources: list[object]) -> float:
     return len(sources) / (time.perf_counter() - started)
 
 
-def _growth(what: str, folder: Path, rows: tuple[int, ...]) -> str:
+def _growth(what: str, folder: Path, rows: tuple[int, ...]) -> dict[str, object]:
     seconds, megabytes = [], []
     for n in rows:
         command = [sys.executable, __file__, "--child", what, str(folder / str(n))]
@@ -151,10 +146,11 @@ def _growth(what: str, folder: Path, rows: tuple[int, ...]) -> str:
         if len(rows) > 1
         else math.nan
     )
-    times = ", ".join(f"{1000 * value:.3g}" for value in seconds)
-    memory = ", ".join(f"{value:.0f}" for value in megabytes)
-    sizes = ", ".join(f"{n:,}" for n in rows)
-    return f"| {what}, D = 64, {sizes} rows: milliseconds; peak MiB beside the program; exponent of the time | {times}; {memory}; {slope:.2f} |"
+    return {
+        "milliseconds": [float(f"{1000 * value:.3g}") for value in seconds],
+        "MiB": [round(value) for value in megabytes],
+        "exponent": round(slope, 2),
+    }
 
 
 def _child(what: str, folder: Path) -> None:

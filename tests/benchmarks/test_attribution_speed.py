@@ -14,6 +14,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from measured_pages import note_timing
 
 import mswin_viz as mv
 from mswin_viz.analysis.frozen.frozen_map import FrozenMap
@@ -103,6 +104,7 @@ def test_exact_shares_of_any_add_on_against_integrated_gradients(benchmark, kind
     print(
         f"\n{kind}: integrated gradients / exact shares, 16 images: {captum / exact:.0f}x ({captum:.2f} s, {exact:.4f} s)"
     )
+    note_timing("captum", kind, captum / exact)
     benchmark.pedantic(exact_shares, rounds=3)
 
 
@@ -125,6 +127,7 @@ def test_the_closed_form_against_the_frozen_map_of_the_module(benchmark, kind) -
     print(
         f"\n{kind}: frozen map / closed form, one image: {by_map / by_form:.1f}x ({1e3 * by_map:.1f} ms, {1e3 * by_form:.1f} ms)"
     )
+    note_timing("frozen", kind, by_map / by_form)
     benchmark.pedantic(closed, rounds=3)
 
 
@@ -158,3 +161,5 @@ def test_memory_of_integrated_gradients_of_a_vit_b_16_at_224(benchmark) -> None:
 
     few, many = peak(8), benchmark.pedantic(peak, (STEPS,), rounds=1)
     print(f"\npeak MiB over the model, one 224x224 image, 8 and {STEPS} steps: {few:.0f}, {many:.0f}")
+    for steps, megabytes in ((8, few), (STEPS, many)):
+        note_timing("gradients_memory", f"{steps} steps", megabytes)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from measured_pages import TIMINGS, note_timing
 
 import mswin_viz as mv
 from mswin_viz.analysis.blas_threads import one_blas_thread
@@ -14,6 +15,7 @@ from mswin_viz.analysis.scales.pyramid import every_window, free_panels
 from mswin_viz.analysis.scales.request import VALUES, Subject, ViewRequest
 from mswin_viz.analysis.scales.view import fused_part, scale_view
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
+from mswin_viz.view.widgets.labels import VALUES as LABELS
 
 
 @pytest.fixture(scope="module")
@@ -50,4 +52,7 @@ def test_every_scale_of_one_image_at_once(benchmark, subject: Subject, value: st
     print(
         f"\n{value}: ms { ({name: round(each, 1) for name, each in ms.items()}) }, faster than one by one: {ratios}"
     )
+    if (part := LABELS[value]) in TIMINGS["every_scale"].parts:
+        note_timing("every_scale", part, ms["at once"])
+        note_timing("every_scale_kept", part, ms["kept"])
     benchmark.pedantic(calls["at once"], rounds=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 import numpy as np
+from measured_pages import note_timing
 
 import mswin_viz as mv
 
@@ -24,3 +25,4 @@ def test_memory_of_retrieval_among_100_000_images(benchmark) -> None:
     print(
         f"\npeak MiB beside {features.nbytes / 2**20:.0f} MiB of features, {IMAGES:,} gallery images: {peak:.0f}"
     )
+    note_timing("retrieval_memory", "", peak)

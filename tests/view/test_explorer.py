@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 import mswin_viz as mv
+from mswin_viz.analysis.scales.token_panels import PLAIN_PANELS
 from mswin_viz.analysis.shares.directions import Prompts
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
@@ -240,7 +241,8 @@ def test_changed_weights_are_seen_at_the_next_move() -> None:
 
 def test_plain_clip_has_one_panel_of_means() -> None:
     explorer = mv.ScaleExplorer(mv.load_model(addon=None, device="cpu"), mv.samples()[:1])
-    assert [(panel.key, panel.origin) for panel in explorer.view.panels] == [("free", "mean"), ("plain", "")]
+    panels = [(panel.key, panel.origin) for panel in explorer.view.panels]
+    assert panels == [("free", "mean"), *((key, "") for key in PLAIN_PANELS)]
     assert explorer.view.cosine.score[0] == pytest.approx(explorer.view.plain_cosine)
 
 

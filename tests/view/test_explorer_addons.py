@@ -11,6 +11,7 @@ from support.own_modules import ADDONS, seeded_addon
 import mswin_viz as mv
 from mswin_viz.analysis.scales.inspection import inspected_window
 from mswin_viz.analysis.scales.request import VALUES
+from mswin_viz.analysis.scales.token_panels import PLAIN_PANELS
 from mswin_viz.model.addon.own import Addon
 from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.view.scales import cls_splits
@@ -139,7 +140,7 @@ def test_declared_windows_have_panels_of_their_own(opened) -> None:
     explorer = opened("attention pooling")
     explorer.controls.value.value = "share"
     view = explorer.view
-    assert [panel.key for panel in view.panels] == ["scale-8", "4x4-tiles", "free", "fused", "plain"]
+    assert [panel.key for panel in view.panels] == ["scale-8", "4x4-tiles", "free", "fused", *PLAIN_PANELS]
     tokens = view.panel("fused").values[0]
     for key in ("scale-8", "4x4-tiles"):
         panel = view.panel(key)

@@ -45,25 +45,20 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     pass
 
-METHOD_LABELS = {
-    "integrated_gradients": "Integrated gradients", "gradient_x_input": "Gradient x input", "smoothgrad": "SmoothGrad",
-    "gradcam": "Grad-CAM", "occlusion": "Occlusion", "feature_ablation": "Feature ablation", "shapley": "Shapley values",
-    "attention_rollout": "Attention rollout", "legrad": "LeGrad", "exact_split": "Exact split",
-}  # fmt: skip
-"""Method -> what menus, figures and tables call it."""
-ATTRIBUTION_METHODS = tuple(METHOD_LABELS)
 _ATTENTION = ("attention_rollout", "legrad")
 OF_IMAGES = (*_ATTENTION, "exact_split")
 """Methods that go through the tower: tokens of its output are not enough."""
-_REASONS = {
-    ("occlusion", "tokens"): 'a token cannot be covered in part; use "feature_ablation"',
-    ("occlusion", "windows"): 'a window is taken away whole; use "feature_ablation"',
-    ("shapley", "pixels"): "pixels are too many to be taken away one by one in every order; use windows",
-    ("shapley", "tokens"): "tokens are too many to be taken away one by one in every order; use windows",
-    ("gradcam", "pixels"): "its map has one value for each patch of a block; use tokens, with block=",
-    ("gradcam", "windows"): "it weights channels by their mean over all patches; use tokens",
-    ("exact_split", "pixels"): "a patch enters the tower as one vector; use tokens or windows",
+METHOD_LABELS = {name: method.label for name, method in CAPTUM_METHODS.items()} | {
+    "attention_rollout": "Attention rollout",
+    "legrad": "LeGrad",
+    "exact_split": "Exact split",
 }
+"""Method -> what menus, figures and tables call it."""
+ATTRIBUTION_METHODS = tuple(METHOD_LABELS)
+_REASONS = {
+    (name, level): why for name, method in CAPTUM_METHODS.items() for level, why in method.not_of.items()
+}
+_REASONS["exact_split", "pixels"] = "a patch enters the tower as one vector; use tokens or windows"
 for _level in ("pixels", "windows"):
     _REASONS |= {(m, _level): f"attention mixes patches, not {_level}; use tokens" for m in _ATTENTION}
 

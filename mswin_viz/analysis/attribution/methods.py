@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -26,20 +26,22 @@ from mswin_viz.errors import OptionError
 
 @dataclass(frozen=True)
 class CaptumMethod:
-    """A method, as ``run(scored, settings, rows)``, and how it is run.
+    """A method: its ``label`` in menus, figures and tables, ``run(scored, settings, rows)``, and how it is run.
 
     ``passes`` counts how often each image goes through the score; ``uses`` names the settings that change its result.
     If it ``takes_away`` things, a cosine's norm is recomputed; else it follows gradients. Values of an ``additive``
     one and the baseline's score are meant to add up to the score. Images go through it ``alone`` so that its random
-    numbers do not depend on the batch.
+    numbers do not depend on the batch. ``not_of`` says of which levels it has no map, and why.
     """
 
+    label: str
     run: Callable[[ScoredInputs, Settings, int], UnitValues]
     passes: Callable[[ScoredInputs, Settings], int]
     uses: tuple[str, ...]
     takes_away: bool = False
     additive: bool = True
     alone: bool = False
+    not_of: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -172,25 +174,53 @@ def _n_occluders(scored: ScoredInputs, settings: Settings) -> int:
 
 CAPTUM_METHODS = {
     "integrated_gradients": CaptumMethod(
-        _integrated_gradients, lambda _, s: s.n_steps, ("baseline", "n_steps")
+        "Integrated gradients", _integrated_gradients, lambda _, s: s.n_steps, ("baseline", "n_steps")
     ),
-    "gradient_x_input": CaptumMethod(_gradient_x_input, lambda *_: 1, ()),
+    "gradient_x_input": CaptumMethod("Gradient x input", _gradient_x_input, lambda *_: 1, ()),
     "smoothgrad": CaptumMethod(
-        _smoothgrad, lambda _, s: s.n_samples, ("n_samples", "noise", "seed"), alone=True
+        "SmoothGrad", _smoothgrad, lambda _, s: s.n_samples, ("n_samples", "noise", "seed"), alone=True
     ),
-    "gradcam": CaptumMethod(_gradcam, lambda *_: 1, (), additive=False),
+    "gradcam": CaptumMethod(
+        "Grad-CAM",
+        _gradcam,
+        lambda *_: 1,
+        (),
+        additive=False,
+        not_of={
+            "pixels": "its map has one value for each patch of a block; use tokens, with block=",
+            "windows": "it weights channels by their mean over all patches; use tokens",
+        },
+    ),
     "occlusion": CaptumMethod(
-        _occlusion, _n_occluders, ("baseline", "occluder"), takes_away=True, additive=False
+        "Occlusion",
+        _occlusion,
+        _n_occluders,
+        ("baseline", "occluder"),
+        takes_away=True,
+        additive=False,
+        not_of={
+            "tokens": 'a token cannot be covered in part; use "feature_ablation"',
+            "windows": 'a window is taken away whole; use "feature_ablation"',
+        },
     ),
     "feature_ablation": CaptumMethod(
-        _feature_ablation, lambda scored, _: 1 + scored.n_groups, ("baseline",), takes_away=True
+        "Feature ablation",
+        _feature_ablation,
+        lambda scored, _: 1 + scored.n_groups,
+        ("baseline",),
+        takes_away=True,
     ),
     "shapley": CaptumMethod(
+        "Shapley values",
         _shapley,
         lambda scored, s: 1 + s.n_samples * scored.n_groups,
         ("baseline", "n_samples", "seed"),
         takes_away=True,
         alone=True,
+        not_of={
+            "pixels": "pixels are too many to be taken away one by one in every order; use windows",
+            "tokens": "tokens are too many to be taken away one by one in every order; use windows",
+        },
     ),
 }
 """Name -> method. References: Sundararajan et al. 2017 (integrated gradients); Shrikumar et al. 2016 (gradient x

@@ -16,8 +16,6 @@ from mswin_viz.analysis.windows.geometry import windows
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-PATCH_PANELS = ("fused", "plain")
-"""Keys of the panels whose numbers are of patch tokens that an add-on, if there is one, reads."""
 CLS_PANEL = "cls"
 """Key of the panel of the CLS by input patch, which is there only on request."""
 
@@ -57,6 +55,12 @@ def plain_panel(subject: Subject) -> Panel:
     values = np.divide(dots, lengths, out=np.full_like(dots, np.nan), where=lengths > 0)
     words = "cosine of each patch token to the image's plain CLS: no add-on in it"
     return token_panel("plain", "plain CLS", windows(tokens.grid, 1), values, "cosine", words)
+
+
+PLAIN_PANELS = {"plain": plain_panel}
+"""Key -> panel of one number for each patch token that needs no add-on; every view has them, in this order."""
+PATCH_PANELS = ("fused", *PLAIN_PANELS)
+"""Keys of the panels whose numbers are of patch tokens that an add-on, if there is one, reads."""
 
 
 def cls_panel(

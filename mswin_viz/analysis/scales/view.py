@@ -27,7 +27,7 @@ from mswin_viz.analysis.scales.request import (
     place_of_free,
     slots_in_view,
 )
-from mswin_viz.analysis.scales.token_panels import fused_panel, plain_panel
+from mswin_viz.analysis.scales.token_panels import PLAIN_PANELS, fused_panel
 from mswin_viz.analysis.shares.addon_map import AddonState
 from mswin_viz.analysis.shares.decomposition import Decomposition, decomposed
 from mswin_viz.analysis.shares.fusion_weights import no_windows
@@ -132,9 +132,8 @@ def fused_part(subject: Subject, request: ViewRequest, *, trained: TrainedPart |
         panels, tokens = (
             [with_held_words(p, decomposition.left) for p in group] for group in (panels, tokens)
         )
-    return FusedPart(
-        tuple(panels), (*tokens, plain_panel(subject)), decomposition, directions, numbers, trained
-    )
+    tokens += [panel(subject) for panel in PLAIN_PANELS.values()]
+    return FusedPart(tuple(panels), tuple(tokens), decomposition, directions, numbers, trained)
 
 
 def scale_view(subject: Subject, request: ViewRequest, *, fused: FusedPart | None = None) -> ScaleView:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
-sys.path[:0] = [str(HERE), str(ROOT / "tests")]
+sys.path[:0] = [str(HERE), str(HERE.parent), str(ROOT / "tests")]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch, NumPy and faiss are imported
 GROUPS = ("imports", "module", "attributions", "retrieval", "maps", "browser")

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from measured_pages import write_pages
 from measuring import Row
 
 PACKAGES = (
@@ -69,6 +70,7 @@ def write(rows: Sequence[Row], measured_on: dict[str, object], folder: Path) -> 
     every.sort(key=lambda row: ORDER.index(row["group"]))
     data.write_text(json.dumps({"rows": every}, indent=1) + "\n", encoding="utf-8")
     (folder / "peers.md").write_text(page(every), encoding="utf-8")
+    write_pages(folder)
 
 
 def page(rows: list[dict]) -> str:
