@@ -84,7 +84,7 @@ docs: $(VENV)/.docs  ## the site, from docs and the notebooks: build/docs/index.
 	$(BIN)/python docs/site/check_site.py build/docs
 
 docs-figures: $(INSTALLED)  ## draw the pictures of the documents again, each by its script in docs/figures; some need Chromium
-	for script in docs/figures/*.py; do case $$script in */saved_picture.py) ;; *) echo "$$script" && $(BIN)/python "$$script" || exit 1;; esac; done
+	for script in $$(grep -l __main__ docs/figures/*.py); do echo "$$script" && $(BIN)/python "$$script" || exit 1; done
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

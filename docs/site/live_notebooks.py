@@ -21,6 +21,8 @@ ROOT = HERE.parents[1]
 PAGES = "live"
 """The folder of the site that holds the pages of explorers; the first of each notebook also by the notebook's name, for other pages."""
 
+NO_EXPLORER = "<!DOCTYPE html><p>There is no explorer here: the notebooks were not executed when this site was built.</p>"
+
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
@@ -87,3 +89,5 @@ def _copied(app: Sphinx, problem: Exception | None) -> None:
             shutil.copy(kept / name, shown / name)
         if names:
             shutil.copy(kept / names[0], shown / notebook.name)
+        else:
+            (shown / notebook.name).write_text(NO_EXPLORER, encoding="utf-8")

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scale_page import scale_page
+from scale_page import EXTRACT_RATE, scale_page
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "measurements"
 Value = float | Sequence[float]
@@ -247,7 +247,7 @@ def _main_rows(
         ratios = sorted(row["ratio"]["median"] for row in found)
         spread = f"{ratios[0]:.3g}" if len(ratios) == 1 else f"{ratios[0]:.3g} to {ratios[-1]:.3g}"
         rows.append(f"| {question} | the peer takes {spread} times as long | [peers](peers.md) |")
-    rate, bare = "`extract`, images a second (64, 8,192 JPEG files)", "`extract` / bare"
+    rate, bare = EXTRACT_RATE, "`extract` / bare"
     if "cuda" in gpu["columns"]:
         speed = f"{_number(gpu['rows'][rate]['cuda'])} images a second, {_number(gpu['rows'][bare]['cuda'])} of the bare tower's rate"
         rows.append(f"| extraction of features on one {gpu['columns']['cuda']} | {speed} | [GPU](gpu.md) |")
