@@ -17,7 +17,7 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.encoded_batch import Failure
-from mswin_viz.view.embeddings import figures, map_figures
+from mswin_viz.view.embeddings import map_figures
 from mswin_viz.view.scales.share_bars import share_rows
 from mswin_viz.view.widgets.labels import COLOURS
 from mswin_viz.view.widgets.map_points import map_colouring
@@ -312,7 +312,7 @@ def crowd_view(n_people: int) -> EmbeddingView:
 @pytest.mark.parametrize("n_people", [20, 80])
 def test_changes_of_many_identities_are_points_and_those_of_few_have_names(n_people: int) -> None:
     view = crowd_view(n_people)
-    axis = figures.change_figure(view).axes[0]
+    axis = mv.change_figure(view).axes[0]
     changes = np.sort(100 * view.comparisons["RGB"].change)
     if n_people == 20:
         assert len(axis.get_yticks()) == 20

@@ -31,8 +31,8 @@ from mswin_viz.analysis.measures.null_comparison import compare_with_nulls
 from mswin_viz.analysis.windows.geometry import windows
 from mswin_viz.data.sample import Sample
 from mswin_viz.view.attributions import figures as attribution_figures
+from mswin_viz.view.embeddings import change_figure, map_figures
 from mswin_viz.view.embeddings import figures as embedding_figures
-from mswin_viz.view.embeddings import map_figures
 from mswin_viz.view.parts import figure_file as figures
 from mswin_viz.view.parts import neighbour_figure
 from mswin_viz.view.parts.figure_file import NotebookFigure, figure_bytes
@@ -166,7 +166,7 @@ def makers(model, samples, table, view, look) -> dict[str, Make]:
     return {
         "scales_figure": scales,
         "maps_figure": of_the_view(map_figures.maps_figure, by="modality"),
-        "change_figure": of_the_view(embedding_figures.change_figure),
+        "change_figure": of_the_view(change_figure.change_figure),
         "similarity_figure": of_the_view(embedding_figures.similarity_figure),
         "silhouette_figure": of_the_view(embedding_figures.silhouette_figure),
         "measures_figure": of_the_view(embedding_figures.measures_figure),
@@ -306,6 +306,7 @@ def test_no_figure_and_no_legend_is_made_any_other_way(path: Path) -> None:
 def test_every_function_that_draws_is_tested_here(makers) -> None:
     modules = (
         attribution_figures,
+        change_figure,
         embedding_figures,
         map_figures,
         neighbour_figure,
