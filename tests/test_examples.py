@@ -35,11 +35,14 @@ OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 @pytest.fixture(scope="module")
-def preamble() -> dict[str, Any]:
-    """The names that examples may use."""
+def preamble() -> Iterator[dict[str, Any]]:
+    """The names that examples may use; on a CPU, as the first page says."""
     names: dict[str, Any] = {}
-    exec(PREAMBLE, names)
-    return names
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.cuda.is_available", lambda: False)
+        patch.setattr("torch.backends.mps.is_available", lambda: False)
+        exec(PREAMBLE, names)
+        yield names
 
 
 @pytest.fixture

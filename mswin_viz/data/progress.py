@@ -29,8 +29,8 @@ class Progress:
 
     Examples
     --------
-    >>> seen = []
-    >>> table = mv.embed(model, samples[:2], modalities=["RGB"], batch_size=1, progress=False, report=seen.append)
+    >>> seen, options = [], {"modalities": ["RGB"], "batch_size": 1, "progress": False}
+    >>> table = mv.embed(model, samples[:2], report=seen.append, **options)
     >>> seen[0].done, seen[0].total, seen[0].fraction
     (1, 2, 0.5)
     >>> seen[-1].words

@@ -159,10 +159,10 @@ def load_host_model(
 
     Examples
     --------
-    >>> tower = model.visual.state_dict()  # stands for the checkpoint of a run without prompts and adapters
+    >>> tower = model.visual.state_dict()  # stands for a checkpoint without prompts and adapters
     >>> torch.save({f"BACKBONE.base.{key}": value for key, value in tower.items()}, "run.pth")
     >>> config = mv.HostConfig(prompt=False, adapter=False, sie_camera=False, dataset="RGBNT201")
-    >>> host = mv.load_host_model(config, "run.pth")  # of your run: "MambaPro.yml", "MambaPro_best.pth"
+    >>> host = mv.load_host_model(config, "run.pth")  # yours: "MambaPro.yml", "MambaPro_best.pth"
     >>> host.grid, host.dim, host.tower.has_text
     ((16, 8), 512, False)
     """

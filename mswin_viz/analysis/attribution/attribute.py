@@ -114,11 +114,12 @@ def attribute(
 
     Examples
     --------
-    >>> target = mv.Target.text("a person wearing a red top")
-    >>> split = mv.attribute(model, samples[0].images["RGB"], target, method="exact_split", level="tokens")
+    >>> target, file = mv.Target.text("a person wearing a red top"), samples[0].images["RGB"]
+    >>> split = mv.attribute(model, file, target, method="exact_split", level="tokens")
     >>> split.values.shape, bool(abs(split.delta[0]) < 1e-6)  # the shares add up to the score
     ((1, 128), True)
-    >>> mv.attribute(model, tokens, target, method="feature_ablation", level="windows", scale=16).values.shape
+    >>> options = {"method": "feature_ablation", "level": "windows", "scale": 16}
+    >>> mv.attribute(model, tokens, target, **options).values.shape
     (4, 8)
     """
     settings = settings_of(options)

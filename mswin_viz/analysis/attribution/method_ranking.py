@@ -52,8 +52,9 @@ class Ranking:
 
     Examples
     --------
-    >>> target, methods = mv.Target.text("a person wearing a red top"), ["gradient_x_input", "feature_ablation"]
-    >>> ranking = mv.rank_methods(model, tokens, target, level="windows", scale=16, methods=methods)
+    >>> target = mv.Target.text("a person wearing a red top")
+    >>> options = {"scale": 16, "methods": ["gradient_x_input", "feature_ablation"]}
+    >>> ranking = mv.rank_methods(model, tokens, target, level="windows", **options)
     >>> sorted(ranking.attributions), ranking.randomisation
     (['feature_ablation', 'gradient_x_input'], None)
     >>> ranking.cells()[0][:3]  # headings of the table
@@ -147,10 +148,10 @@ def rank_methods(
         ``"pixels"``: maps are compared on the image's patches, token maps of ``gradcam`` (at the last block
         but one), ``attention_rollout``, ``legrad`` and ``exact_split`` (against the mean patch) among them. ``"tokens"`` or ``"windows"``: on the add-on.
     **options
-        ``methods``: which, all that suit the level if left out; ``settings``: keyword arguments of
-        :func:`attribute` for all of them; ``checks``: ``baselines``, ``n_steps=16`` along a curve, ``n_random=5`` orders, ``n_perturbations=32`` for infidelity, ``seed=0``; ``randomise=True``:
-        also shuffle the model (needs images). ``report`` is called with the progress, ``stop`` asked between
-        passes; true ends the work.
+        ``methods``: which, all that suit the level if left out; ``settings``: keyword arguments of :func:`attribute` for all
+        of them; ``checks``: ``baselines``, ``n_steps=16`` along a curve, ``n_random=5`` orders, ``n_perturbations=32`` for
+        infidelity, ``seed=0``; ``randomise=True``: also shuffle the model (needs images). ``report`` is called with the
+        progress, ``stop`` asked between passes; true ends the work.
 
     Returns
     -------
@@ -166,8 +167,9 @@ def rank_methods(
 
     Examples
     --------
-    >>> target, methods = mv.Target.text("a person wearing a red top"), ["gradient_x_input", "feature_ablation"]
-    >>> ranking = mv.rank_methods(model, tokens, target, level="windows", scale=16, methods=methods)
+    >>> target = mv.Target.text("a person wearing a red top")
+    >>> options = {"scale": 16, "methods": ["gradient_x_input", "feature_ablation"]}
+    >>> ranking = mv.rank_methods(model, tokens, target, level="windows", **options)
     >>> sorted(ranking.faithfulness.ranked())
     ['centre prior', 'feature_ablation', 'gradient_x_input']
     """

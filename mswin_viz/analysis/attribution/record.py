@@ -43,7 +43,8 @@ class Attribution:
 
     Examples
     --------
-    >>> maps = mv.attribute(model, tokens, mv.Target.text("a person wearing a red top"), level="tokens", n_steps=8)
+    >>> target = mv.Target.text("a person wearing a red top")
+    >>> maps = mv.attribute(model, tokens, target, level="tokens", n_steps=8)
     >>> maps.values.shape, maps.on_patches().reshape(4, *maps.grid).shape
     ((4, 128), (4, 16, 8))
     >>> maps.method, maps.level, maps.target

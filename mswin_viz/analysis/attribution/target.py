@@ -52,12 +52,12 @@ class Target:
 
     Examples
     --------
-    >>> targets = [mv.Target.text("a person wearing a red top"), mv.Target.image(tokens.cls[1]), mv.Target.shift()]
-    >>> [target.kind for target in targets]
+    >>> text = mv.Target.text("a person wearing a red top")
+    >>> [target.kind for target in (text, mv.Target.image(tokens.cls[1]), mv.Target.shift())]
     ['cosine', 'cosine', 'shift']
-    >>> targets[0].words
+    >>> text.words
     'the text “a person wearing a red top”'
-    >>> tuple(targets[0].directions(model, n_images=4).shape)  # one direction for each of four images
+    >>> tuple(text.directions(model, n_images=4).shape)  # one direction for each of four images
     (4, 512)
     """
 

@@ -58,7 +58,7 @@ class People:
     Examples
     --------
     >>> people = mv.People(trained=8, measured=8)
-    >>> {split: len(crowd) for split, crowd in people.tests.items()}  # shots: eight people, four cameras, two each
+    >>> {split: len(crowd) for split, crowd in people.tests.items()}  # shots of eight people
     {'standard': 64, 'look_alikes': 64}
     >>> len(people.training[0]), people.training[0].seed
     (32, 2)

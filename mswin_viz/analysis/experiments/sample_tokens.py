@@ -99,7 +99,7 @@ def sample_tokens(
     >>> world, left_out = mv.sample_tokens(model, samples[:8], scales=(4, 8, 16), progress=False)
     >>> list(world.tokens), world.pids.tolist(), left_out
     (['RGB', 'NI', 'TI'], [1, 1, 1, 1, 2, 2, 2, 2], ())
-    >>> tuple(world.tokens["RGB"].patches.shape)  # 16 phase means an image: all that windows of 4, 8 and 16 see
+    >>> tuple(world.tokens["RGB"].patches.shape)  # all that windows of 4, 8 and 16 see of 128 tokens
     (8, 16, 512)
     """
     chosen = options_of(Encoding, options, function="sample_tokens")

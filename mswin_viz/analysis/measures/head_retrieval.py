@@ -93,9 +93,10 @@ def validation_map(world: LabelledTokens, *, joined: bool = True) -> Callable[[H
 
     Examples
     --------
-    >>> world = mv.labelled_tokens(model, mv.Crowd(people=4, seed=3, shots=1), scales=(4, 8), progress=False)
+    >>> crowd = mv.Crowd(people=4, seed=3, shots=1)
+    >>> world = mv.labelled_tokens(model, crowd, scales=(4, 8), progress=False)
     >>> score = mv.validation_map(world, joined=False)
-    >>> 0.5 < score(None) <= 1  # of the plain CLS
+    >>> 0.5 < score(None) <= 1  # mAP of the plain CLS
     True
     """
 

@@ -35,9 +35,9 @@ class NullComparison:
     Examples
     --------
     >>> table = mv.embed(model, samples[:16], modalities=["RGB"], progress=False)
-    >>> everyone = model.encode([sample.images["RGB"] for sample in samples[:16]])
-    >>> nulls = mv.null_features(model, everyone, seeds=2)
-    >>> against = mv.compare_with_nulls(table.plain, table.enhanced, nulls, table.pid, table.camid, draws=200)
+    >>> images = model.encode([sample.images["RGB"] for sample in samples[:16]])
+    >>> nulls, who = mv.null_features(model, images, seeds=2), (table.pid, table.camid)
+    >>> against = mv.compare_with_nulls(table.plain, table.enhanced, nulls, *who, draws=200)
     >>> against.to_pandas().index.tolist()
     ['trained', 'shuffled, seed 0', 'shuffled, seed 1', 'untrained, seed 0', 'untrained, seed 1', 'zero shift']
     """
@@ -122,11 +122,14 @@ def compare_with_nulls(
 
     Examples
     --------
-    >>> table = mv.embed(model, samples[:16], modalities=["RGB"], progress=False)
+    >>> table = mv.embed(model, samples[:24], modalities=["TI"], progress=False)
+    >>> who = (table.pid, table.camid)
     >>> nulls = {"noise": np.random.default_rng(0).normal(size=table.plain.shape)}
-    >>> against = mv.compare_with_nulls(table.plain, table.enhanced, nulls, table.pid, table.camid, draws=200)
-    >>> against.against["noise"].verdict
-    'cannot be told apart'
+    >>> against = mv.compare_with_nulls(table.plain, table.enhanced, nulls, *who, draws=200)
+    >>> against.against["noise"].verdict  # the add-on against noise
+    'better'
+    >>> print(against.sentences()[-1])
+    The trained add-on retrieves better, beyond chance, than each of them.
     """
     if not isinstance(nulls, Mapping):
         raise OptionError(

@@ -157,7 +157,7 @@ def cls_by_patch(
     >>> split = mv.cls_by_patch(model, samples[0].images["RGB"], green).cosine()
     >>> split.patches.reshape(split.grid).shape, bool(split.residual.max() < 1e-9)
     ((16, 8), True)
-    >>> round(float(split.score[0]), 2), round(float(split.patches.sum()), 2)  # the rest is of the class token and biases
+    >>> round(float(split.score[0]), 2), round(float(split.patches.sum()), 2)  # of all patches
     (0.22, 0.08)
     """
     plan = SplitPlan(feature, baseline)

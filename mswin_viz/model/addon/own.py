@@ -57,7 +57,7 @@ class Addon(nn.Module):
 
     Examples
     --------
-    >>> module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(128 * 512, 8))  # any module of yours
+    >>> module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(128 * 512, 8))  # any of yours
     >>> mine = mv.load_model(addon=mv.Addon(module, combine="concatenate"))
     >>> tuple(mine.enhance(tokens).cls.shape), mine.addon.out_dim
     ((4, 520), 8)

@@ -50,12 +50,12 @@ class Tokens:
 
     Examples
     --------
-    >>> len(tokens), tokens.cls.shape[1], tokens.grid, tokens.grid[0] * tokens.grid[1] == tokens.patches.shape[1]
-    (4, 512, (16, 8), True)
+    >>> len(tokens), tuple(tokens.cls.shape), tuple(tokens.patches.shape), tokens.grid
+    (4, (4, 512), (4, 128, 512), (16, 8))
     >>> tuple(tokens[1].cls.shape), tuple(tokens[[0, 3]].cls.shape)  # the batch axis stays
     ((1, 512), (2, 512))
     >>> drawn = np.random.default_rng(0).normal(size=(2, 6, 8))
-    >>> mine = mv.Tokens(cls=drawn.mean(axis=1), patches=drawn, grid=(3, 2))  # features of another program
+    >>> mine = mv.Tokens(cls=drawn.mean(axis=1), patches=drawn, grid=(3, 2))  # of another program
     >>> mine.patches.dtype
     torch.float32
     """

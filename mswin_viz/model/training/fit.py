@@ -47,11 +47,11 @@ class Watch:
     Examples
     --------
     >>> world, _ = mv.sample_tokens(model, samples[:8], scales=(4, 8), progress=False)
-    >>> losses = []
-    >>> watch = mv.Watch(report=lambda step: losses.append(step.loss))
-    >>> _ = mv.train_addon(world.tokens["RGB"], world.pids, scales=(4, 8), steps=3, watch=watch, progress=False)
-    >>> len(losses)
-    3
+    >>> seen, options = [], {"steps": 3, "progress": False}
+    >>> options["watch"] = mv.Watch(report=seen.append)
+    >>> _ = mv.train_addon(world.tokens["RGB"], world.pids, scales=(4, 8), **options)
+    >>> [step.step for step in seen]
+    [1, 2, 3]
     """
 
     validate: Callable[[Head], float] | None = None

@@ -43,7 +43,8 @@ class LabelledTokens:
 
     Examples
     --------
-    >>> world = mv.labelled_tokens(model, mv.Crowd(people=4, seed=3, shots=1), scales=(4, 8), progress=False)
+    >>> crowd = mv.Crowd(people=4, seed=3, shots=1)
+    >>> world = mv.labelled_tokens(model, crowd, scales=(4, 8), progress=False)
     >>> len(world), list(world.tokens), tuple(world.tokens["NI"].patches.shape)
     (16, ['RGB', 'NI', 'TI'], (16, 8, 512))
     >>> len(world.part(world.pids < 2)), world.camids[:4].tolist()

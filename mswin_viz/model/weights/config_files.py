@@ -55,7 +55,7 @@ def read_config(path: str | Path, *, family: str | None = None) -> HostConfig:
     Examples
     --------
     >>> from pathlib import Path
-    >>> _ = Path("run.yml").write_text("MODEL:\n  SIE_COE: 1.0\n  PROMPT: true\nINPUT:\n  SIZE_TEST: [256, 128]\n")
+    >>> _ = Path("run.yml").write_text("MODEL: {SIE_COE: 1, PROMPT: true}\nINPUT: {SIZE_TEST: [256, 128]}")
     >>> config = mv.read_config("run.yml")
     >>> config.sie_coe, config.prompt, config.grid, config.family
     (1.0, True, (16, 8), 'MambaPro')

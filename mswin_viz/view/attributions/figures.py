@@ -111,9 +111,9 @@ def randomisation_figure(
 
     Examples
     --------
-    >>> file, target = samples[0].images["RGB"], mv.Target.text("a person wearing a red top")
-    >>> maps = {"IG": {"method": "integrated_gradients", "level": "tokens", "n_steps": 4}}
-    >>> figure = mv.randomisation_figure(model.displayed(file), mv.randomisation_check(model, file, target, maps))
+    >>> file, maps = samples[0].images["RGB"], {"IG": {"level": "tokens", "n_steps": 4}}
+    >>> check = mv.randomisation_check(model, file, mv.Target.text("a red top"), maps)
+    >>> figure = mv.randomisation_figure(model.displayed(file), check)
     >>> [axis.get_title().split("\n")[0] for axis in figure.axes][1:5]
     ['trained', 'add-on shuffled', 'CLIP shuffled', 'both shuffled']
     """
@@ -153,8 +153,8 @@ def curves_figure(checks: Faithfulness, *, best: int = 4, provenance: str = "") 
 
     Examples
     --------
-    >>> target, methods = mv.Target.text("a person wearing a red top"), ["gradient_x_input", "feature_ablation"]
-    >>> ranking = mv.rank_methods(model, tokens, target, level="windows", scale=16, methods=methods)
+    >>> options = {"scale": 16, "methods": ["gradient_x_input", "feature_ablation"]}
+    >>> ranking = mv.rank_methods(model, tokens, mv.Target.shift(), level="windows", **options)
     >>> [axis.get_title() for axis in mv.curves_figure(ranking.faithfulness).axes][:2]
     ['deletion, absent = zero', 'deletion, absent = mean']
     """

@@ -206,8 +206,9 @@ def nulls_figure(nulls: NullComparison, *, provenance: str = "") -> Figure:
     Examples
     --------
     >>> table = mv.embed(model, samples[:24], modalities=["TI"], progress=False)
+    >>> who = (table.pid, table.camid)
     >>> nulls = {"noise": np.random.default_rng(0).normal(size=table.plain.shape)}
-    >>> against = mv.compare_with_nulls(table.plain, table.enhanced, nulls, table.pid, table.camid, draws=200)
+    >>> against = mv.compare_with_nulls(table.plain, table.enhanced, nulls, *who, draws=200)
     >>> [label.get_text() for label in mv.nulls_figure(against).axes[0].get_yticklabels()]
     ['trained', 'noise']
     """

@@ -44,8 +44,8 @@ class TrainingCurve(StoredView, anywidget.AnyWidget):
     --------
     >>> world, _ = mv.sample_tokens(model, samples[:8], scales=(4, 8), progress=False)
     >>> curve = mv.TrainingCurve()
-    >>> watch = mv.Watch(report=curve)
-    >>> _ = mv.train_addon(world.tokens["RGB"], world.pids, scales=(4, 8), steps=3, watch=watch, progress=False)
+    >>> options = {"steps": 3, "watch": mv.Watch(report=curve), "progress": False}
+    >>> _ = mv.train_addon(world.tokens["RGB"], world.pids, scales=(4, 8), **options)
     >>> len(curve.losses), curve.steps
     (3, 3)
     >>> curve.close()

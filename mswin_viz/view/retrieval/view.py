@@ -91,9 +91,9 @@ class RetrievalView(SavedAsPage):
 
     Examples
     --------
-    >>> view = mv.RetrievalView(model, samples[:12], table=mv.embed(model, samples[:12], progress=False), k=4)
-    >>> view.modality, {feature: found.rows.shape for feature, found in view.results.items()}
-    ('RGB', {'plain': (4,), 'enhanced': (4,)})
+    >>> view = mv.RetrievalView(model, samples[:12], table=mv.embed(model, samples[:12]), k=4)
+    >>> {feature: found.rows.shape for feature, found in view.results.items()}
+    {'plain': (4,), 'enhanced': (4,)}
     >>> view.close()
     """
 
