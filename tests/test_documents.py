@@ -40,7 +40,7 @@ DOCUMENTS = [
 ]
 DOWNLOADS = "# downloads once"
 """Marks a statement that needs a network; it must fail without one, with the error that says so."""
-OF_A_RECIPE = re.compile(r"# [\w/]+\.pyi?(, |\n)")
+OF_A_RECIPE = re.compile(r"# [\w/]+\.(pyi?|md)(, |\n)")
 """Begins a block that is a file or goes into one: tests/test_recipes.py puts it there and runs what comes of it."""
 COMMAND = typer.main.get_command(cli.app)
 SCRIPTS = [*sorted((ROOT / "docs").rglob("*.py")), *sorted((ROOT / "tests/benchmarks").glob("*.py"))]

@@ -93,16 +93,6 @@ ViT-B/16 at 256x128 with windows of 4, 8 and 16, random weights, which cost what
 """
 _INDEX = """# Measurements
 
-:::{{toctree}}
-:hidden:
-
-peers
-timings
-gpu
-scale
-weights
-:::
-
 What is measured is measured by a script that anybody can run again; the scripts write JSON, and these pages are made from it. None of it is a test: nothing
 fails on a clock. [Beside others](peers.md) has every peer, [timings](timings.md) what has none, [on a GPU](gpu.md) both devices, and [many images](scale.md) how
 extraction and stores grow. Whether the [embedded weights](weights.md) could be smaller is measured, too.
@@ -119,7 +109,7 @@ extraction and stores grow. Whether the [embedded weights](weights.md) could be 
 ## To repeat it
 
 ```console
-make benchmarks                          # peers: Captum, pytorch-grad-cam, torchcam, scikit-learn, faiss, matplotlib, plotly ...
+make benchmarks                          # Captum, scikit-learn, faiss, plotly and others
 make timings                             # what has no peer
 python tests/benchmarks/gpu.py           # processor and GPU, and the tests marked cuda
 python tests/benchmarks/scale.py         # extraction beside the bare tower, and how stores grow
@@ -127,6 +117,16 @@ python tests/benchmarks/push_signs.py    # how often the sign of a share is that
 ```
 
 Figures are of the machine that a page names. [Where it runs](../platforms.md) says what was run on which systems.
+
+:::{{toctree}}
+:hidden:
+
+peers
+timings
+gpu
+scale
+weights
+:::
 """
 
 

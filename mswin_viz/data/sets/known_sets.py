@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from mswin_viz.data.sets import market, msmt17, msvr310, regdb, rgbnt100, rgbnt201, sysu_mm01, wmveid863
+from mswin_viz.data.sets import (
+    market,
+    msmt17,
+    msvr310,
+    regdb,
+    rgbnt100,
+    rgbnt201,
+    sysu_mm01,
+    wmveid863,
+)
 
 SETS = {
     layout.name: layout
