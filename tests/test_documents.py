@@ -314,3 +314,10 @@ def test_scripts_that_nothing_runs_import_what_exists(script: Path) -> None:
         for name in names
         if not hasattr(pkgutil.resolve_name(name.partition(":")[0]), name.partition(":")[2])
     ] == []
+
+
+def test_what_the_numbers_allow_is_quoted_as_the_program_says_it() -> None:
+    page = (ROOT / "docs" / "numbers.md").read_text(encoding="utf-8")
+    quoted = " ".join(line[1:] for line in page.splitlines() if line.startswith(">"))
+    said = " ".join(mv.ablation_sentences(mv.embedded_ablation()))
+    assert quoted.split() == said.split()
