@@ -260,12 +260,8 @@ def test_pages_and_files_that_directives_name_are_here(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     brought = {f"notebooks/{file.stem}" for file in (ROOT / "notebooks").glob("*.ipynb")}  # by make docs
     named = re.findall(r"\{doc\}`[^<`]*<([^>`]+)>`", text)
-    named += [
-        line
-        for block in re.findall(r"^:::\{toctree\}\n(.*?)^:::$", text, re.M | re.S)
-        for line in block.splitlines()
-        if re.match(r"[\w/]+$", line)
-    ]
+    for listed in re.findall(r"^:::\{toctree\}\n(.*?)^:::$", text, re.MULTILINE | re.DOTALL):
+        named += re.findall(r"^(?:.+ <)?([\w/]+)>?$", listed, re.MULTILINE)
     named += re.findall(r"^:link: (\S+)\n:link-type: doc", text, re.M)
     places = [(document.parent / name).resolve().relative_to(ROOT / "docs").as_posix() for name in named]
     assert [one for one in places if not (ROOT / "docs" / f"{one}.md").is_file() and one not in brought] == []
