@@ -69,6 +69,7 @@ nb_execution_cache_path = str(ROOT / "build" / "notebooks" / _of_package())
 # Reference
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+autodoc_type_aliases = {"ImageSource": "ImageSource"}
 maximum_signature_line_length = 90
 toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"

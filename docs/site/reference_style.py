@@ -1,7 +1,8 @@
 """How the reference shows docstrings and signatures.
 
-Names that share a sentence stand together, errors that share one are linked one by one. Of a result, the name is given, since its type
-stands in the signature; there, an array is ``ndarray['batch window']`` and a tensor ``Tensor['batch window']``.
+Names and errors that share a sentence stand together. Of a result, the name is given, since its type
+stands in the signature; there, an array is ``ndarray['batch window']``, a tensor ``Tensor['batch window']``, and what ``Model.encode``
+takes is ``Images``.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ def named_results(parser: NumpyDocstring, preprocess_types: bool = False) -> lis
 
 
 def raised(parser: NumpyDocstring, _section: str) -> list[str]:
-    """``Raises``, with a line for each error."""
-    lines: list[str] = []
+    """``Raises``, each error with a link to it."""
+    lines = []
     for _, errors, words in parser._consume_fields(parse_type=False, prefer_type=True):
-        for error in errors.split(", "):
-            lines += parser._format_block(f":raises {error}: ", [line for line in words if line])
-    return [*lines, ""]
+        linked = ", ".join(f":py:exc:`.{error}`" for error in errors.split(", "))
+        lines += parser._format_block(f"    * {linked} -- ", [line for line in words if line])
+    return [":Raises:", *lines, ""]
 
 
 def functions_of(thing: Any) -> Iterator[Any]:
@@ -79,7 +80,7 @@ def shorten_signatures(_app: Sphinx) -> None:
             annotations = function.__annotations__
             for key, text in list(annotations.items()):
                 if isinstance(text, str):
-                    annotations[key] = _SHAPED.sub(r"\1['\3']", text)
+                    annotations[key] = _SHAPED.sub(r"\1['\3']", text).replace("ModelImages", "Images")
                     if text.startswith("Unpack["):
                         del annotations[key]
         if dataclasses.is_dataclass(thing):

@@ -159,7 +159,8 @@ def share_gap(model: Model, tokens: Tokens, target: Target, scale: int, *, n_ste
     Raises
     ------
     OptionError
-        If the target is not a direction or cosine of the enhanced CLS, or an add-on of windows has no such scale.
+        If the target is not a direction or cosine of the enhanced CLS, the model has no add-on, or one of windows has no
+        such scale.
     ScaleError
         If the windows of another module do not fit the tokens.
 

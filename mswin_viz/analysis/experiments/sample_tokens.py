@@ -92,7 +92,7 @@ def sample_tokens(
     OutputError
         If the folder cannot be written, or its disk has no room for the tokens; nothing has been encoded then.
     OptionError
-        If there is no such rule, or the samples have no identities for it.
+        If there is no such rule or option.
 
     Examples
     --------

@@ -85,7 +85,7 @@ def estimate_extraction(
 
     Raises
     ------
-    StoreError, OutputError, DataError, OptionError
+    OutputError, DataError, OptionError
         As in :func:`mswin_viz.extract`.
 
     Examples

@@ -35,7 +35,7 @@ def maps_figure(view: EmbeddingView, *, by: str = "identity", provenance: str = 
     view
         From :func:`embedding_view`.
     by
-        What the colours mean: ``"identity"``, or another key of ``COLOURS``.
+        What the colours mean: ``"identity"``, ``"camera"``, ``"modality"``, ``"plain_ap"``, ``"enhanced_ap"`` or ``"ap_change"``.
     provenance
         Printed small below, such as ``model.provenance``.
 
@@ -43,6 +43,11 @@ def maps_figure(view: EmbeddingView, *, by: str = "identity", provenance: str = 
     -------
     figure
         Of matplotlib; :func:`figure_bytes` makes a file of it.
+
+    Raises
+    ------
+    OptionError
+        If there is no such meaning.
 
     Examples
     --------
