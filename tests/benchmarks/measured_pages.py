@@ -33,24 +33,24 @@ class Timing(NamedTuple):
 _SPEED = "python -m pytest tests/benchmarks/{}.py --benchmark-only -q -s"
 TIMINGS = {
     "captum": Timing(
-        "Captum's integrated gradients, 50 steps / exact shares, time, tokens of 16 images",
+        "ratio of times, Captum's integrated gradients (50 steps) / exact shares, tokens of 16 images",
         ("scheme 1", "scheme 2", "mixture", "own module"),
         _SPEED.format("test_attribution_speed"),
     ),
     "frozen": Timing(
-        "held module, which also runs once with nothing held / closed form, time, one image",
+        "ratio of times, shares of the held module (which also runs once with nothing held) / closed form, one image",
         ("scheme 1", "scheme 2", "mixture"),
         _SPEED.format("test_attribution_speed"),
     ),
     "gradients_memory": Timing(
-        "peak memory of integrated gradients of an image's pixels beside the model, ViT-B/16 at 224x224",
+        "peak memory of integrated gradients of an image's pixels, the model not counted, ViT-B/16 at 224x224",
         ("8 steps", "50 steps"),
         _SPEED.format("test_attribution_speed"),
         "MiB",
     ),
     "slider": Timing(
-        "input event to changed pixels, headless Chromium: scale slider, the slowest of 18 rows of values and images each, medians of "
-        "15 moves",
+        "from input event to changed pixels, scale slider, headless Chromium: medians of 15 moves, each for the slowest of 18 "
+        "combinations of value and images",
         ("trained or resampled kernels", "plain means"),
         "python tests/benchmarks/browser_latency.py",
         "ms",
@@ -68,7 +68,7 @@ TIMINGS = {
         "ms",
     ),
     "retrieval_memory": Timing(
-        "peak memory of `retrieval` beside 49 MiB of features, 100,000 gallery images (D = 64)",
+        "peak memory of `retrieval`, above 49 MiB of features, 100,000 gallery images (D = 64)",
         (),
         _SPEED.format("test_retrieval_memory"),
         "MiB",
