@@ -33,24 +33,24 @@ class Timing(NamedTuple):
 _SPEED = "python -m pytest tests/benchmarks/{}.py --benchmark-only -q -s"
 TIMINGS = {
     "captum": Timing(
-        "Captum's integrated gradients, 50 steps / exact shares, time, tokens of 16 images",
+        "ratio of times, Captum's integrated gradients (50 steps) / exact shares, tokens of 16 images",
         ("scheme 1", "scheme 2", "mixture", "own module"),
         _SPEED.format("test_attribution_speed"),
     ),
     "frozen": Timing(
-        "held module, which also runs once with nothing held / closed form, time, one image",
+        "ratio of times, shares of the held module (which also runs once with nothing held) / closed form, one image",
         ("scheme 1", "scheme 2", "mixture"),
         _SPEED.format("test_attribution_speed"),
     ),
     "gradients_memory": Timing(
-        "peak memory of integrated gradients of an image's pixels beside the model, ViT-B/16 at 224x224",
+        "peak memory of integrated gradients of an image's pixels, the model not counted, ViT-B/16 at 224x224",
         ("8 steps", "50 steps"),
         _SPEED.format("test_attribution_speed"),
         "MiB",
     ),
     "slider": Timing(
-        "input event to changed pixels, headless Chromium: scale slider, the slowest of 18 rows of values and images each, medians of "
-        "15 moves",
+        "from input event to changed pixels, scale slider, headless Chromium: medians of 15 moves, each for the slowest of 18 "
+        "combinations of value and images",
         ("trained or resampled kernels", "plain means"),
         "python tests/benchmarks/browser_latency.py",
         "ms",
@@ -62,13 +62,13 @@ TIMINGS = {
         "ms",
     ),
     "every_scale_kept": Timing(
-        "the same for another value, once its windows have answered",
+        "the same for another value, once the windows' activations are known",
         ("activation norm", "change when removed"),
         _SPEED.format("test_every_scale_speed"),
         "ms",
     ),
     "retrieval_memory": Timing(
-        "peak memory of `retrieval` beside 49 MiB of features, 100,000 gallery images (D = 64)",
+        "peak memory of `retrieval`, above 49 MiB of features, 100,000 gallery images (D = 64)",
         (),
         _SPEED.format("test_retrieval_memory"),
         "MiB",
@@ -76,47 +76,47 @@ TIMINGS = {
 }
 _TIMINGS = """# Timings of what has no peer
 
-`make timings` measures these, or the command of a row that row alone; each writes [timings.json](timings.json) and this page. Times are medians.{machine}
+`make timings` measures all of these; the command in a row measures that row alone. Each writes [timings.json](timings.json) and this page. Times are medians.{machine}
 
 | what | value | measured | command |
 |---|---|---|---|
 """
 _GPU = """# On a GPU
 
-`python tests/benchmarks/gpu.py` measures the same on the processor and, where there is one, on the GPU, then runs the tests marked `cuda`; it writes
+`python tests/benchmarks/gpu.py` measures the same work on the CPU and, where there is one, on the GPU, then runs the tests marked `cuda`; it writes
 [gpu.json](gpu.json) and this page. {machine}. {date}.
 
-ViT-B/16 at 256x128 with windows of 4, 8 and 16, random weights, which cost what trained ones do; medians of {rounds}.
+ViT-B/16 at 256x128 with windows of 4, 8 and 16; the weights are random, which costs the same as trained ones; medians of {rounds}.
 
 | | {columns} |
 |---|{lines}|
 """
 _INDEX = """# Measurements
 
-What is measured is measured by a script that anybody can run again; the scripts write JSON, and these pages are made from it. None of it is a test: nothing
-fails on a clock. [Beside others](peers.md) has every peer, [timings](timings.md) what has none, [on a GPU](gpu.md) both devices, and [many images](scale.md) how
-extraction and stores grow. Whether the [embedded weights](weights.md) could be smaller is measured, too.
+How fast is it, and compared with what? Anyone can run the scripts that measure this; they write JSON, from which these pages are made. None of it is a
+test: nothing fails because of a time. [Beside others](peers.md) compares with every peer, [timings](timings.md) has what has no peer, [on a GPU](gpu.md)
+compares GPU and CPU, and [many images](scale.md) shows how extraction and stores grow. [Embedded weights](weights.md) asks whether they could be smaller.
 
 | question | measured | where |
 |---|---|---|
 {rows}
 
-- **Beside others**: the same work is done by this package and by its peers in the same run. The ways take turns within a round, and a ratio is taken within
-  each round, so that a slow spell of the machine hits all of them. A ratio of times is the peer's over ours: above 1 we are faster. Some are below 1, and stay in the table.
-- **The floor** is what must be done in any case, measured as bare code, so that a ratio to a slow peer says no more than it should.
-- **Memory** is the peak beside what the program held before.
+- **Beside others**: this package and its peers do the same work in the same run. They take turns within a round, and each round gives a ratio, so that a
+  slow spell of the machine affects all of them. A ratio of times is the peer's over ours: above 1 we are faster. Some are below 1, and stay in the table.
+- **The floor** is work that has to be done in any case, measured as bare code, so that a ratio to a slow peer says no more than it should.
+- **Memory** is the peak above what the program held before.
 
-## To repeat it
+## Repeat the measurements
 
 ```console
 make benchmarks                          # Captum, scikit-learn, faiss, plotly and others
 make timings                             # what has no peer
-python tests/benchmarks/gpu.py           # processor and GPU, and the tests marked cuda
+python tests/benchmarks/gpu.py           # CPU and GPU, and the tests marked cuda
 python tests/benchmarks/scale.py         # extraction beside the bare tower, and how stores grow
 python tests/benchmarks/push_signs.py    # how often the sign of a share is that of a removal
 ```
 
-Figures are of the machine that a page names. [Where it runs](../platforms.md) says what was run on which systems.
+Figures are for the machine that a page names. [Where it runs](../platforms.md) says what was run on which systems.
 
 :::{{toctree}}
 :hidden:
@@ -227,19 +227,23 @@ def _main_rows(
 ) -> list[str]:
     """The ratios that people ask for first."""
     asked = (
-        ("exact shares of 64 images, beside integrated gradients", "shares", "integrated gradients"),
+        ("exact shares of 64 images, compared with integrated gradients", "shares", "integrated gradients"),
         (
-            "mAP and CMC of 1,000 queries among 10,000 images, beside the published loop",
+            "mAP and CMC of 1,000 queries among 10,000 images, compared with the published loop",
             "retrieval",
             "the published loop",
         ),
-        ("the same, beside that loop compiled", "retrieval", "compiled (Cython)"),
-        ("two maps of 2,000 and of 10,000 images, beside scikit-learn's t-SNE", "maps", "scikit-learn"),
-        ("one move of the scale slider, beside matplotlib", "browser", "matplotlib"),
-        ("the same move, beside ipympl", "browser", "ipympl"),
-        ("Grad-CAM, beside pytorch-grad-cam", "pixels|map", "pytorch-grad-cam"),
-        ("Grad-CAM, beside torchcam", "pixels|map", "torchcam"),
-        ("importing an explorer, beside `import torch`", "imports", "`import torch`"),
+        ("the same, compared with that loop compiled", "retrieval", "compiled (Cython)"),
+        (
+            "two maps of 2,000 and of 10,000 images, compared with scikit-learn's t-SNE",
+            "maps",
+            "scikit-learn",
+        ),
+        ("one move of the scale slider, compared with matplotlib", "browser", "matplotlib"),
+        ("the same move, compared with ipympl", "browser", "ipympl"),
+        ("Grad-CAM, compared with pytorch-grad-cam", "pixels|map", "pytorch-grad-cam"),
+        ("Grad-CAM, compared with torchcam", "pixels|map", "torchcam"),
+        ("importing an explorer, compared with `import torch`", "imports", "`import torch`"),
     )
     rows = []
     for question, groups, peer in asked:
@@ -254,7 +258,7 @@ def _main_rows(
     if "slider" in timings:
         waits = _values(TIMINGS["slider"], timings["slider"])
         rows.append(
-            f"| from a key press on the scale slider to other pixels | {waits} | [timings](timings.md) |"
+            f"| from a key press on the scale slider to changed pixels | {waits} | [timings](timings.md) |"
         )
     return rows
 

@@ -17,42 +17,43 @@ EXTRACT_RATE = "`extract` once every process works, images a second (64, 49,152 
 _PICTURE = 10e3  # bytes of a picture's file, in the arithmetic
 _PAGE = """# Many images: what it takes, and what breaks first
 
-Rates and growth are measured, on this page and [on a GPU](gpu.md); the rest is arithmetic from them. `python tests/benchmarks/scale.py` measures how extraction compares with the
-bare tower on a processor and how stores grow, and writes [scale.json](scale.json) and this page. Measured on {machine}. {measured}.
+How long do a million images take, and what fails first? Rates and growth are measured, here and [on a GPU](gpu.md); the rest is calculated from them.
+`python tests/benchmarks/scale.py` measures how extraction compares with the bare tower on a CPU and how stores grow, and writes [scale.json](scale.json) and
+this page. Measured on {machine}. {measured}.
 
 ## Extraction
 
-With one process that opens files; medians of {rounds} rounds, each way in turn; least and largest:
+One process opens the files. The table gives medians of {rounds} rounds, in which all ways take turns, with the smallest and the largest value:
 
-| rate of `extract` over that of | {models} |
+| rate of `extract` divided by that of | {models} |
 |---|{lines}|
 {ways}
 
-With ViT-B/16, opening files, patch tokens and add-on are not to be seen beside the tower. In the embedded model, whose tower is small, they are. On one {gpu},
-`extract` takes {rate:,} images a second, {part:.2f} of what the bare tower could: {workers} processes open files there, more than fast enough, and the one program
-that copies pictures to the GPU and tokens from it, and starts its work, takes longer than the GPU. Until every
-process has started, it is slower.
+With ViT-B/16, the time for opening files, patch tokens and the add-on is negligible beside the tower; with the embedded model, whose tower is small, it is
+not. On one {gpu}, `extract` processes {rate:,} images a second, {part:.2f} of the bare tower's rate. There {workers} processes open files, which is more
+than fast enough; the one program that copies pictures to the GPU and tokens from it, and starts its work, takes longer than the GPU. Until every process
+has started, it is slower.
 
 ## How a store grows
 
-Rows of width 64, each measured in a program of its own; the exponent is the slope of a line through the logarithms, so 1 is in proportion. Fixed costs make it smaller: from
-{before:,} to {last:,} rows alone it is at most {steepest:.2f} ({steep}).
+Features have width 64, and each kind of work is measured in a separate program. The exponent is the slope of a line through the logarithms, so 1 means
+proportional growth. Fixed costs make it smaller: from {before:,} to {last:,} rows alone it is at most {steepest:.2f} ({steep}).
 
-| {sizes} rows | milliseconds | peak MiB beside the program | exponent of the time |
+| {sizes} rows | milliseconds | peak MiB above the program | exponent of the time |
 |---|---|---|---|
 {growth}
 
-faiss finds the ten nearest images in {faiss:.2f} of the time in which `mv.retrieval` ranks all matches of a query. Average precision needs
-the places of all matches, which an index does not give, so measures stay as they are and faiss is an export.
+faiss finds the ten nearest images in {faiss:.2f} of the time that `mv.retrieval` takes to rank all matches of a query. Average precision needs
+the ranks of all matches, which an index does not give, so measures do not use faiss, and it is an export only.
 
 The embedding view of 100,000 rows of width 512 (maps of 10,000, measures of all) took 12 minutes and 7 GB on two cores that were busy with other
-work: 6 for places, 6 for measures, which compare every image of a modality with every other. It says how far it is and can be stopped;
+work: 6 minutes for places and 6 for measures, which compare every image of a modality with every other. It shows its progress and can be stopped;
 `ViewSettings(most=...)` shortens the first half, `store.where(...)` both.
 
-## Time and room
+## Time and space
 
-Of an image, D = 512 on a grid of 16 x 8: 4,096 bytes of float32 features, about 150 of what is known of it, and in float16 32,768 of
-summaries or 131,072 of all patch tokens.
+With D = 512 and a grid of 16 x 8, one image takes 4,096 bytes of float32 features, about 150 for what is known of it, and, in float16, 32,768 for
+summaries or 131,072 for all patch tokens.
 
 | | 1 million images | 100 million images |
 |---|---|---|
@@ -62,17 +63,17 @@ summaries or 131,072 of all patch tokens.
 | features in float32, every patch token | 135 GB | 13.5 TB |
 | shards of 10,000 images | 100 | 10,000 |
 
-Starts are not in it: a process that opens files takes some seconds to import what it needs, an actor loads the model once.
+Start-up time is not included: a process that opens files takes some seconds to import what it needs, and an actor loads the model once.
 
 ## What breaks first
 
-1. **The disk that holds the images.** {rate:,} files a second of 10 kB are {disk:.0f} MB a second, which any disk gives in large files and few give in
-   small ones.
-2. **The list of samples.** It is a Python list; 33 million samples do not fit most memories. Extract such a set folder by folder, into a store each.
+1. **The disk that holds the images.** {rate:,} files of 10 kB a second are {disk:.0f} MB a second, which any disk can read from large files and few
+   can read from small ones.
+2. **The list of samples.** It is a Python list; 33 million samples do not fit most memories. Extract such a set folder by folder, into one store each.
 3. **Reading everything at once.** `store.table()` and `store.features()` hold all rows in view; choose with `store.where(...)`, or go part by
    part with `store.by_part()`, as `mv.export_store` does.
-4. **Maps and measures.** Maps are computed of 10,000 images, and the others placed among them, 2,000 at a time. Measures grow with the square
-   of the images of a modality.
+4. **Maps and measures.** Maps are computed from 10,000 images, and the others are placed among them, 2,000 at a time. The time for measures grows
+   with the square of the number of images of a modality.
 
 More than one GPU, and a cluster of more than one machine, were **not run here**.
 """

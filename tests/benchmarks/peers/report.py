@@ -30,14 +30,14 @@ PACKAGES = (
     *("jupyterlab", "ipywidgets", "matplotlib", "ipympl", "plotly", "Cython"),
 )
 ORDER = ("imports", "module", "tower", "shares", "pixels", "map", "retrieval", "maps", "browser")
-HEAD = """# This package beside others, same work, same run
+HEAD = """# This package beside others: same work, same run
 
 `make benchmarks` (`python tests/benchmarks/peers [group ...]`) writes this page and [peers.json](peers.json). {machine}. {date}.
 
-A ratio is the peer's time over ours: above 1 we are faster. It is the median over rounds, with quartiles; the ways take turns
-within a round, so that a slow spell of the machine hits all of them. Times are processor time of one thread, in the browser
-time on the clock. The floor is what must be done in any case, measured as bare code; the last column says how many times as
-long we take as that alone. Nothing here is a test.
+A ratio is the peer's time over ours: above 1 we are faster. It is the median over rounds, with quartiles. The ways take turns
+within a round, so that a slow spell of the machine affects all of them. Times are processor time of one thread; in the browser,
+they are wall-clock time. The floor is work that has to be done in any case, measured as bare code; the last column is our time
+divided by that of the floor. Nothing here is a test.
 
 | work | peer | peer / ours | ours | floor | ours / floor |
 |---|---|---|---|---|---|
