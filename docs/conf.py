@@ -86,6 +86,7 @@ html_static_path = ["site/static"]
 html_css_files = ["site.css"]
 html_js_files = ["frames.js"]
 html_context = {"default_mode": "auto"}
+html_show_search_summary = False  # a page opened from the disk may not read others
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

@@ -229,11 +229,21 @@ def _main_rows(
     asked = (
         ("exact shares of 64 images, compared with integrated gradients", "shares", "integrated gradients"),
         (
+            "the same, compared with Captum's gradient x input, in float32 and by token alone",
+            "shares",
+            "gradient x input",
+        ),
+        (
             "mAP and CMC of 1,000 queries among 10,000 images, compared with the published loop",
             "retrieval",
             "the published loop",
         ),
         ("the same, compared with that loop compiled", "retrieval", "compiled (Cython)"),
+        (
+            "the same, compared with faiss, which finds the ten nearest and measures nothing",
+            "retrieval",
+            "faiss",
+        ),
         (
             "two maps of 2,000 and of 10,000 images, compared with scikit-learn's t-SNE",
             "maps",
@@ -250,7 +260,7 @@ def _main_rows(
         found = [row for row in peers if row["group"] in groups.split("|") and peer in row["peer"]]
         ratios = sorted(row["ratio"]["median"] for row in found)
         spread = f"{ratios[0]:.3g}" if len(ratios) == 1 else f"{ratios[0]:.3g} to {ratios[-1]:.3g}"
-        rows.append(f"| {question} | the peer takes {spread} times as long | [peers](peers.md) |")
+        rows.append(f"| {question} | {_outcome(ratios, spread)} | [peers](peers.md) |")
     rate, bare = EXTRACT_RATE, "`extract` / bare"
     if "cuda" in gpu["columns"]:
         speed = f"{_number(gpu['rows'][rate]['cuda'])} images a second, {_number(gpu['rows'][bare]['cuda'])} of the bare tower's rate"
@@ -261,6 +271,13 @@ def _main_rows(
             f"| from a key press on the scale slider to changed pixels | {waits} | [timings](timings.md) |"
         )
     return rows
+
+
+def _outcome(ratios: Sequence[float], spread: str) -> str:
+    """Who is faster; ``ratios`` of the peer's time over ours, in order."""
+    if ratios[0] >= 1:
+        return f"faster: the peer takes {spread} times as long"
+    return f"{'slower' if ratios[-1] < 1 else 'both'}: the peer takes {spread} of our time"
 
 
 def _number(value: Value) -> str:

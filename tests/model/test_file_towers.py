@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from mswin_viz.errors import OptionError, WeightsError
+from mswin_viz.model.addon.sliding_window import CLIPMultiScaleFeatureExtractor
 from mswin_viz.model.loading import load_model
 
 from .conftest import tiny_clip
@@ -44,14 +45,37 @@ def test_an_activation_is_written_as_the_provenance_writes_it_or_in_small_letter
         ("logit_bias", "a number of the training loss"),
         ("text_model.embeddings.word_embeddings.weight", "text side: of another layout"),
         ("n_averaged", "not part of a CLIP"),
+        ("x.sliding_windows.0.weight", "part of an add-on"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*its add-on .x.sliding_windows:UserWarning")
 def test_keys_beside_a_whole_model_are_reported_and_stop_nothing(saved, clip, people, key, reason):
     model = load_model(saved({**clip.state_dict(), key: torch.ones(3, 2)}), device="cpu", **PLAIN)
     assert model.load_report.unused[key].startswith(reason)
     assert model.tower.has_text
     with torch.no_grad():
         assert torch.equal(features(model, people), clip.encode_image(model.preprocess(people)))
+
+
+def test_an_add_on_beside_a_plain_clip_is_named_and_loaded_where_it_is_asked_for(saved, clip):
+    addon = CLIPMultiScaleFeatureExtractor(clip.state_dict()["visual.proj"].shape[1], (2, 4))
+    path = saved({**clip.state_dict(), **{f"x.{key}": value for key, value in addon.state_dict().items()}})
+    with pytest.warns(
+        UserWarning,
+        match=r"its add-on \(x\.multi_scale_window\.sliding_windows\.\S+\) is not loaded with the CLIP",
+    ):
+        model = load_model(path, device="cpu", **PLAIN)
+    assert "no add-on comes with these weights" in model.addon_origin
+    with pytest.warns(UserWarning, match="by addon= with the same path"):
+        model = load_model(path, addon=path, device="cpu", **PLAIN)
+    assert model.addon.scales == (2, 4)
+
+
+def test_a_model_is_shown_as_what_it_is_in_one_line(saved, clip):
+    shown = repr(load_model(saved(clip.state_dict()), device="cpu", **PLAIN))
+    assert shown.startswith("Model(weights: file ")
+    assert "add-on: no add-on comes with these weights" in shown
+    assert "\n" not in shown
 
 
 @pytest.mark.parametrize("scale", [None, torch.ones(1), torch.tensor(3)])

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int, UInt8
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
     """A CLIP, the add-on behind it, and the device they run on.
 
@@ -79,8 +79,11 @@ class Model:
     addon_origin: str
     device: torch.device
     precision: str = "auto"
-    _lock: OwnLock = field(default_factory=OwnLock, repr=False)
-    _bound: Conditions = field(default=(None, None), repr=False)
+    _lock: OwnLock = field(default_factory=OwnLock)
+    _bound: Conditions = field(default=(None, None))
+
+    def __repr__(self) -> str:
+        return f"Model({self.provenance})"
 
     @property
     def clip(self) -> open_clip.CLIP:
@@ -154,18 +157,16 @@ class Model:
         """CLS and patch tokens of images, both through ``ln_post`` and the tower's projection.
 
         The CLS is open_clip's own ``encode_image``, bit for bit, on the same batch and under the same :meth:`autocast`;
-        with a host model whose retrieval looks behind its BatchNorm (NECK_FEAT after), it is that feature. Runs under
-        ``no_grad``; the tokens are float32 on ``device``.
+        with a host model whose retrieval looks behind its BatchNorm (NECK_FEAT after), it is that feature. Tokens are float32 on ``device``.
 
         Parameters
         ----------
         images
-            One or several: paths, the content of files, PIL images, arrays or tensors, 8-bit or
-            float of 0..1, ``[H, W, 3]``, grey or with transparency, or 16-bit; a list, any iterable, or an array or tensor of four axes.
-            Of several, strongly distorted ones and deep ones with few grey levels give one warning with counts.
+            One or several: paths, the content of files, PIL images, arrays or tensors, 8-bit or float of 0..1, ``[H, W, 3]``, grey or with
+            transparency, or 16-bit; a list, any iterable, or an array of four axes. Odd ones among several give one warning with counts.
         tags
-            What is known of the images, ``ImageTag(modality, camid)``: one for all images or one for each. Weights
-            with a camera embedding, or with prompts or heads for each modality, read it; others do not.
+            What is known of the images, ``ImageTag(modality, camid)``: one for all or one for each; read by weights with a camera embedding,
+            or with prompts or heads for each modality.
         camera, modality
             In place of tags. The camera is a row of the weights' camera embedding, counted from 0, or ``"mean"`` for
             images of no known camera, and is refused by weights without one; the modality is ``"RGB"``, ``"NI"`` or
@@ -222,8 +223,7 @@ class Model:
     ) -> Model:
         """The same model for images with these tags, so that they need not be given again; as for :meth:`encode`.
 
-        For functions that take a model and images, such as :func:`mswin_viz.attribute`. One for each image binds
-        the model to that many images.
+        For functions that take a model and images, such as :func:`mswin_viz.attribute`. One for each image binds it to that many images.
         """
         return replace(self, _bound=chosen_conditions(self.tower, tags, camera, modality))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -42,6 +42,7 @@ _IDLE = NO_WEIGHTS | {f"{side}embeddings.position_ids" for side in ("vision_mode
 _TEXT = ("transformer.", "token_embedding.", "positional_embedding", "ln_final.", "text_projection")
 _OTHER_TEXT = ("text.", "text_model.", "text_projection.", "text_encoder.", "bert.")
 _SCALE = "logit_scale"
+_ADDON = "sliding_windows."
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,7 @@ def file_tower(file: WeightFile, options: TowerOptions) -> Tower:
         native_resize=stored.resize if size[0] == size[1] else None,
         crops=stored.crops,
         has_text=VOCABULARY in parts.model,
-        notes=(*notes, *_camera_note(file)),
+        notes=(*notes, *_camera_note(file), *_addon_note(parts.unused)),
         report=_report(file, keys, parts),
     )
 
@@ -95,6 +96,16 @@ def _camera_note(file: WeightFile) -> tuple[str, ...]:
     return (
         f"the file's camera embedding ({tables[0]}) is NOT applied, since only host checkpoints (BACKBONE.*) with their "
         "configuration say how; features differ from those of the code that trained it",
+    )
+
+
+def _addon_note(unused: Iterable[str]) -> tuple[str, ...]:
+    """A note on an add-on among the tensors: it is found where it is asked for, since a plain CLIP's file says nothing of one."""
+    keys = [key for key in unused if _ADDON in key]
+    return (
+        (f"its add-on ({keys[0]}) is not loaded with the CLIP, but by addon= with the same path",)
+        if keys
+        else ()
     )
 
 
@@ -192,6 +203,8 @@ def _reason(key: str, text_problem: str) -> str:
         return "a number of the training loss"
     if key.startswith((*_TEXT, *_OTHER_TEXT)):
         return f"text side: {text_problem or 'of another layout than open_clip reads'}"
+    if _ADDON in key:
+        return "part of an add-on, which addon= of load_model and load_addon read from a file"
     return "not part of a CLIP (a classifier, for example)"
 
 

@@ -59,7 +59,7 @@ def retrieval_controls(modalities: Mapping[str, str], *, has_scenes: bool) -> Re
             options=choices(modalities), description="rank by", style={"button_width": "auto", "description_width": "60px"}
         ),
         rule=widgets.Dropdown(
-            options=choices(rules), description="matching rule", layout={"width": "450px"}, style={"description_width": "initial"}
+            options=choices(rules), description="matching rule", layout={"width": "450px", "max_width": "100%"}, style={"description_width": "initial"}
         ),
         k=widgets.BoundedIntText(8, min=1, max=MOST_K, description="results", layout={"width": "150px"}),
     )  # fmt: skip

@@ -15,7 +15,8 @@ function tellHeight() {
   if (window.parent === window) return;
   const tell = () => {
     const { marginTop, marginBottom } = getComputedStyle(document.body);
-    const height = document.body.getBoundingClientRect().height + parseFloat(marginTop) + parseFloat(marginBottom);
+    const inside = Math.max(document.body.getBoundingClientRect().height, document.body.scrollHeight);
+    const height = inside + parseFloat(marginTop) + parseFloat(marginBottom);
     window.parent.postMessage({ mswinVizHeight: Math.ceil(height) }, "*");
   };
   new ResizeObserver(tell).observe(document.body);
