@@ -365,6 +365,13 @@ def test_notes_are_not_made_of_a_changelog_that_cannot_be_read_for_certain(
     assert said in capsys.readouterr().err
 
 
+def test_what_is_not_released_yet_has_headings_and_links_that_could_be() -> None:
+    sections, found = release.parsed()
+    assert found == []
+    for name, section in sections.items():
+        assert release.linked(name, section, "https://x/") != "" or name == "Unreleased"
+
+
 def test_a_check_ends_with_1_and_a_line_for_each_problem(
     ready: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -384,7 +391,7 @@ def test_the_workflow_of_a_release_checks_the_tag_before_it_builds_and_publishes
     workflow = yaml.safe_load(text_of(".github/workflows/release.yml"))
     jobs = workflow["jobs"]
     lines = [step.get("run", "") for step in jobs["build"]["steps"]]
-    order = [next(at for at, line in enumerate(lines) if word in line) for word in ("release.py check", "test_wheel.py", "hatchling build", "twine check")]  # fmt: skip
+    order = [next(at for at, line in enumerate(lines) if word in line) for word in ('".[test]"', "release.py check", "release.py notes", "test_wheel.py", "hatchling build", "twine check")]  # fmt: skip
     assert order == sorted(order)
     assert (jobs["publish"]["needs"], jobs["describe"]["needs"]) == ("build", "publish")
     assert jobs["publish"]["permissions"] == {"id-token": "write"}
