@@ -34,6 +34,15 @@ text = model.encode_text("a person wearing a red top")[0]
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
+KEPT = re.compile(r"#\s*doctest:.*|^\s*(?:```|~~~).*|^.*::$|^\s*\.\. .*::.*", re.MULTILINE)
+"""Options of doctest, fences, literal blocks and directives: what of a docstring would look like an example and not run as printed."""
+
+
+def kept_from_the_run(text: str) -> list[str]:
+    """Whatever of a docstring shows code that doctest would not run, or not compare as it is printed."""
+    return KEPT.findall(text)
+
+
 @pytest.fixture(scope="module")
 def preamble() -> Iterator[dict[str, Any]]:
     """The names that examples may use; on a CPU, as the first page says."""
@@ -101,6 +110,31 @@ def test_the_docstring_has_an_example_that_shows_a_result(name: str) -> None:
     assert re.search(r"^Examples\n--------\n", text, re.MULTILINE)
     examples = doctest.DocTestParser().get_examples(text.partition("Examples\n--------\n")[2])
     assert any(example.want for example in examples)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_part_of_an_example_is_left_out_of_the_run(name: str) -> None:
+    for dotted, text in docstrings(name).items():
+        assert kept_from_the_run(text or "") == [], dotted
+
+
+@pytest.mark.parametrize(
+    ("text", "n_kept"),
+    [
+        (">>> 1 + 1\n2", 0),
+        (">>> 1 + 1  # two, doctest or not\n2", 0),
+        (">>> 1 + 1  # doctest: +SKIP\n3", 1),
+        (">>> int('a')  #doctest:+IGNORE_EXCEPTION_DETAIL\nTraceback (most recent call last):\nValueError: b", 1),
+        (">>> a = [  # doctest: +ELLIPSIS\n...     1]", 1),
+        ("Like this:\n\n```python\n1 + 1\n```", 2),
+        ("Like this:\n\n    ~~~\n    1 + 1\n    ~~~", 2),
+        ("Like this::\n\n    1 + 1", 1),
+        ("Like this:\n\n.. code-block:: python\n\n    1 + 1", 1),
+        ("Inline ``code`` and `a.b` alone.", 0),
+    ],
+)  # fmt: skip
+def test_what_keeps_an_example_from_the_run_is_found(text: str, n_kept: int) -> None:
+    assert len(kept_from_the_run(text)) == n_kept
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if isinstance(getattr(mv, name), type)])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,10 +20,11 @@ ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 SOURCE, SITE = PROJECT["urls"]["Source"], PROJECT["urls"]["Homepage"]
-RAW = SOURCE.replace("github.com", "raw.githubusercontent.com") + "/main/"
+RAW = SOURCE.replace("github.com", "raw.githubusercontent.com") + "/v$HFPR_VERSION/"
+"""Where the package's description has its pictures: the build puts the version into it."""
 
 _spec = importlib.util.spec_from_file_location("release", ROOT / ".ci/release.py")
-release = importlib.util.module_from_spec(_spec)
+release = sys.modules["release"] = importlib.util.module_from_spec(_spec)  # a dataclass looks for its module
 _spec.loader.exec_module(release)
 
 
@@ -95,7 +98,7 @@ def test_the_projects_addresses_are_spelled_alike_everywhere_and_lead_to_files_t
         text = path.read_text(encoding="utf-8", errors="replace")
         for address in re.findall(r"https?://[^\s)\"'<>`\]\\]*mswin-viz[^\s)\"'<>`\]\\]*", text):
             known = address.startswith((f"{SOURCE}/", SITE, RAW)) or address == SOURCE
-            file = re.match(rf"(?:{re.escape(SOURCE)}/(?:blob|tree)/main/|{re.escape(RAW)})([^#?]+)", address)
+            file = re.match(rf"{re.escape(SOURCE)}/(?:blob|tree)/main/([^#?]+)", address)
             if not known or (file and not (ROOT / file[1]).exists()):
                 wrong.append(f"{path.relative_to(ROOT)}: {address}")
     assert wrong == []
@@ -191,40 +194,96 @@ def ready(tmp_path: Path) -> Path:
     """A project of version 1.2.0 with what a release of it needs."""
     (tmp_path / "mswin_viz").mkdir()
     (tmp_path / "mswin_viz/__init__.py").write_text('__version__ = "1.2.0"\n')
-    (tmp_path / "CITATION.cff").write_text('version: 1.2.0\ndate-released: "2027-02-03"\n')
+    (tmp_path / "CITATION.cff").write_text('version: 1.2.0\ndate-released: "2024-02-03"\n')
     (tmp_path / "CHANGELOG.md").write_text(
-        "# Changelog\n\n## [Unreleased]\n\n## [1.2.0] - 2027-02-03\n\n### Added\n\n- A [page](docs/a.md), and [more](https://b.org).\n\n"
-        "## [1.1.0] - 2027-01-01\n\n### Fixed\n\n- One.\n\n[Unreleased]: https://a.org/c\n[1.2.0]: https://a.org/d\n"
+        "# Changelog\n\n## [Unreleased]\n\n## [1.2.0] - 2024-02-03\n\n### Added\n\n- A [page](docs/a.md), and [more](https://b.org).\n\n"
+        "## [1.1.0] - 2024-01-01\n\n### Fixed\n\n- One.\n\n[Unreleased]: https://a.org/c\n[1.2.0]: https://a.org/d\n"
     )
     return tmp_path
+
+
+def rewritten(project: Path, file: str, old: str, new: str) -> None:
+    text = (project / file).read_text()
+    assert old in text
+    (project / file).write_text(text.replace(old, new))
 
 
 def test_a_tag_that_fits_version_changelog_and_citation_can_be_released(ready: Path) -> None:
     assert release.problems("v1.2.0", ready) == []
 
 
+NEWEST, BULLET = "## [1.2.0] - 2024-02-03", "- A [page](docs/a.md), and [more](https://b.org)."
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
         ("mswin_viz/__init__.py", "1.2.0", "1.3.0", "the tag must be v1.3.0"),
-        (
-            "CHANGELOG.md",
-            "## [1.2.0] - 2027-02-03",
-            "## [1.2.1] - 2027-02-03",
-            "must have a section of the version",
-        ),
-        ("CHANGELOG.md", "## [1.2.0] - 2027-02-03", "## [1.2.0]", "must date its section"),
-        ("CHANGELOG.md", "### Added\n\n- A [page](docs/a.md), and [more](https://b.org).", "", "is empty"),
-        ("CITATION.cff", "1.2.0", "1.1.0", "must have the line version: 1.2.0"),
-        ("CITATION.cff", "2027-02-03", "2027-02-04", "must have the line date-released: 2027-02-03"),
+        ("CHANGELOG.md", NEWEST, "## [1.2.1] - 2024-02-03", "must have a section of the version"),
+        ("CHANGELOG.md", NEWEST, "## [1.2.0]", "must date its section of 1.2.0"),
+        ("CHANGELOG.md", "2024-02-03", "2024-02-30", "with a day that exists, as YYYY-MM-DD: got 2024-02-30"),
+        ("CHANGELOG.md", "2024-02-03", "20240203", "as YYYY-MM-DD: got 20240203"),
+        ("CHANGELOG.md", "2024-01-01", "2024-99-99", "must date its section of 1.1.0"),
+        ("CHANGELOG.md", "2024-02-03", "9999-01-01", "must not date 1.2.0 in the future: got 9999-01-01"),
+        ("CHANGELOG.md", "[Unreleased]\n\n", "[Unreleased] - 2024-02-04\n\n", "must not date [Unreleased]"),
+        ("CHANGELOG.md", "### Added\n\n" + BULLET, "", "what 1.2.0 brings: its section has no bullet"),
+        ("CHANGELOG.md", BULLET, "### Changed\n\n<!-- later -->", "what 1.2.0 brings"),
+        ("CHANGELOG.md", BULLET, "- ", "what 1.2.0 brings"),
+        ("CHANGELOG.md", "- One.", "", "what 1.1.0 brings"),
+        ("CHANGELOG.md", BULLET, "```\n- a list of a shell\n```", "what 1.2.0 brings"),
+        ("CHANGELOG.md", "[1.1.0] - 2024-01-01", "[1.2.0] - 2024-02-03", "one section of 1.2.0: got another in line 11; join them"),
+        ("CHANGELOG.md", "## [1.1.0] -", "## 1.1.0 -", "got ## 1.1.0 - 2024-01-01"),
+        ("CHANGELOG.md", "## [1.1.0] -", "## [1.1.0] \u2013", "got ## [1.1.0] \u2013 2024-01-01"),
+        ("CHANGELOG.md", "2024-01-01", "2024-01-01 [YANKED]", "got ## [1.1.0] - 2024-01-01 [YANKED]"),
+        ("CHANGELOG.md", "## [1.1.0] - 2024-01-01", "[1.1.0] - 2024-01-01\n----", "got [1.1.0] - 2024-01-01"),
+        ("CHANGELOG.md", "## [1.1.0] - 2024-01-01", "# Old", "got # Old"),
+        ("CHANGELOG.md", "[Unreleased]\n\n", "[Unreleased]\n\n### Added\n\n- New.\n\n", "move the entries below ## [1.2.0]"),
+        ("CHANGELOG.md", BULLET, "- A [page](</docs/a b.md>).", "must write the links of 1.2.0 as"),
+        ("CITATION.cff", "1.2.0", "1.1.0", "must have the line version: 1.2.0, once: got 1.1.0"),
+        ("CITATION.cff", "version: 1.2.0", "version: 1.2.0\nversion: 1.1.0", "once: got 1.2.0 and 1.1.0"),
+        ("CITATION.cff", "version: 1.2.0", "", "version: 1.2.0, once: got none"),
+        ("CITATION.cff", "2024-02-03", "2024-02-04", "must have the line date-released: 2024-02-03"),
+        ("CITATION.cff", "version:", "- version:", "CITATION.cff must be YAML"),
     ],
-)
+)  # fmt: skip
 def test_a_tag_that_does_not_fit_is_refused_with_the_reason(
     ready: Path, file: str, old: str, new: str, said: str
 ) -> None:
-    path = ready / file
-    path.write_text(path.read_text().replace(old, new))
-    assert any(said in one for one in release.problems("v1.2.0", ready))
+    rewritten(ready, file, old, new)
+    assert [one for one in release.problems("v1.2.0", ready) if said in one] != []
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("CHANGELOG.md", "2024-01-01\n", "2024-01-01  \n"),  # blanks that nobody sees
+        ("CHANGELOG.md", "- One.", "- One.\n\n  ```text\n  ## [9.9.9]\n  ```"),
+        ("CHANGELOG.md", "- One.", "- One.\n\n~~~\n## [9.9.9]\n~~~"),
+        ("CHANGELOG.md", "- One.", "<!--\n## 0.9\n-->\n\n- One."),
+        ("CHANGELOG.md", "[Unreleased]\n\n", "[Unreleased]\n\n<!-- what is new comes here -->\n\n"),
+        ("CITATION.cff", "version: 1.2.0", "version: '1.2.0'  # as in __init__.py"),
+        ("CITATION.cff", '"2024-02-03"', "2024-02-03"),
+        ("CITATION.cff", "version: 1.2.0", "version: 1.2.0\nreferences:\n  - version: 3.0"),
+    ],
+)
+def test_what_reads_the_same_can_be_released_too(ready: Path, file: str, old: str, new: str) -> None:
+    rewritten(ready, file, old, new)
+    assert release.problems("v1.2.0", ready) == []
+
+
+def test_a_changelog_without_one_heading_is_refused(ready: Path) -> None:
+    (ready / "CHANGELOG.md").write_text("# Changelog\n")
+    assert release.problems("v1.2.0", ready) == [
+        "CHANGELOG.md must have a section of the version, ## [1.2.0] - YYYY-MM-DD: got none"
+    ]
+
+
+def test_a_release_is_dated_today_at_the_latest(ready: Path) -> None:
+    today, later = release.latest_day(), release.latest_day() + timedelta(days=2)
+    for day, n_problems in ((today, 0), (later, 1)):
+        for file in ("CHANGELOG.md", "CITATION.cff"):
+            rewritten(ready, file, "2024-02-03" if day == today else str(today), str(day))
+        assert len(release.problems("v1.2.0", ready)) == n_problems
 
 
 def test_the_notes_of_a_release_are_its_section_with_links_to_the_files_of_its_tag(ready: Path) -> None:
@@ -232,6 +291,94 @@ def test_the_notes_of_a_release_are_its_section_with_links_to_the_files_of_its_t
         "### Added\n\n- A [page](https://a.org/x/blob/v1.2.0/docs/a.md), and [more](https://b.org)."
     )
     assert release.notes("v1.1.0", "https://a.org/x", ready) == "### Fixed\n\n- One."
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("- `[a](docs/a.md)` and [b](b.md#part).", "- `[a](docs/a.md)` and [b](https://x/blob/v1.2.0/b.md#part)."),
+        ("- ``a ` [a](a.md)``.", "- ``a ` [a](a.md)``."),
+        ("- A.\n\n```\n[a](a.md)\n## [9.9.9]\n[b]: c.md\n```", "- A.\n\n```\n[a](a.md)\n## [9.9.9]\n[b]: c.md\n```"),
+        ("- [a](#added) <https://b.org> [c](mailto:d@e.org).", "- [a](#added) <https://b.org> [c](mailto:d@e.org)."),
+        ("- ![A map](https://b.org/a.png) <!-- [a](a.md -->", "- ![A map](https://b.org/a.png) <!-- [a](a.md -->"),
+        ("- model[a](b.md), x[0] (see `y[1](z)`).", "- model[a](https://x/blob/v1.2.0/b.md), x[0] (see `y[1](z)`)."),
+    ],
+)  # fmt: skip
+def test_notes_change_the_paths_of_links_and_nothing_else(ready: Path, words: str, said: str) -> None:
+    rewritten(ready, "CHANGELOG.md", BULLET, words)
+    assert release.notes("v1.2.0", "https://x", ready) == f"### Added\n\n{said}"
+
+
+@pytest.mark.parametrize(
+    ("words", "got"),
+    [
+        ("- [a](<a b.md>)", "a%20b.md"),
+        ("- [a](</a.md>)", "/a.md"),
+        ("- [a](/a.md)", "/a.md"),
+        ("- [a](//b.org)", "//b.org"),
+        ("- [a](../a.md)", "../a.md"),
+        ("- [a](docs/../a.md)", "docs/../a.md"),
+        ("- [a](a.md 'A title')", "a.md"),
+        ("- [a](<a.md>)", "a.md"),
+        ("- [a](file:///home/me/a.md)", "file:///home/me/a.md"),
+        ("- [a][b]\n\n[b]: docs/x.md", "docs/x.md"),
+        ("- What [1.2.0] has.", "https://a.org/d"),
+        ("- ![A map](docs/a.png)", "docs/a.png"),
+        ('- <a href="a.md">a</a>', '<a href="a.md">'),
+        ("- A.\n\n~~~\n[a](a.md)\n~~~", "[a](a.md)"),
+    ],
+)
+def test_links_that_notes_could_not_lead_anywhere_are_refused(ready: Path, words: str, got: str) -> None:
+    rewritten(ready, "CHANGELOG.md", BULLET, words)
+    found = [one for one in release.problems("v1.2.0", ready) if "must write the links of 1.2.0" in one]
+    assert len(found) == 1
+    assert got in found[0].partition("got ")[2]
+    with pytest.raises(release.NotesError, match=r"must write the links of 1\.2\.0 as \[words\]"):
+        release.notes("v1.2.0", "https://x", ready)
+
+
+@pytest.mark.parametrize("tag", ["v9", "v9.0.0", "vUnreleased", "1.2.0", "v", "vv1.2.0", "v1.2.0\n", ""])
+def test_what_is_no_released_version_has_no_notes(
+    ready: Path, tag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert release.main(["notes", tag], ready) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert f"got {tag}; there is v1.2.0, v1.1.0" in said.err
+    assert release.problems(tag, ready) != []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (NEWEST, "## [1.2.0]", "must date its section of 1.2.0"),
+        (BULLET, "", "its section has no bullet"),
+        ("## [1.1.0] -", "## 1.1.0 -", "got ## 1.1.0 - 2024-01-01"),
+        ("[1.1.0] - 2024-01-01", "[1.2.0] - 2024-02-03", "one section of 1.2.0"),
+    ],
+)
+def test_notes_are_not_made_of_a_changelog_that_cannot_be_read_for_certain(
+    ready: Path, old: str, new: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rewritten(ready, "CHANGELOG.md", old, new)
+    assert release.main(["notes", "v1.2.0"], ready) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_what_is_not_released_yet_has_headings_and_links_that_could_be() -> None:
+    sections, found = release.parsed()
+    assert found == []
+    for name, section in sections.items():
+        assert release.linked(name, section, "https://x/") != "" or name == "Unreleased"
+
+
+def test_a_check_ends_with_1_and_a_line_for_each_problem(
+    ready: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert release.main(["check", "v1.2.0"], ready) == 0
+    assert capsys.readouterr().out == "v1.2.0 can be released\n"
+    assert release.main(["check", "v1.2.1"], ready) == 1
+    assert capsys.readouterr().out.startswith("the tag must be v1.2.0")
 
 
 def test_this_version_is_released_with_a_date_alone() -> None:
@@ -244,7 +391,7 @@ def test_the_workflow_of_a_release_checks_the_tag_before_it_builds_and_publishes
     workflow = yaml.safe_load(text_of(".github/workflows/release.yml"))
     jobs = workflow["jobs"]
     lines = [step.get("run", "") for step in jobs["build"]["steps"]]
-    order = [next(at for at, line in enumerate(lines) if word in line) for word in ("release.py check", "test_wheel.py", "hatchling build", "twine check")]  # fmt: skip
+    order = [next(at for at, line in enumerate(lines) if word in line) for word in ('".[test]"', "release.py check", "release.py notes", "test_wheel.py", "hatchling build", "twine check")]  # fmt: skip
     assert order == sorted(order)
     assert (jobs["publish"]["needs"], jobs["describe"]["needs"]) == ("build", "publish")
     assert jobs["publish"]["permissions"] == {"id-token": "write"}

@@ -31,7 +31,8 @@ TOP = """
 """
 """What lies in the archive of the sources, on top."""
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-PAGE = PYPROJECT["project"]["urls"]["Source"] + "/blob/main/"
+PAGE = PYPROJECT["project"]["urls"]["Source"] + "/blob/v$HFPR_VERSION/"
+"""Where the rules for links in pyproject.toml lead; the build puts the version in."""
 RAW = PAGE.replace("github.com", "raw.githubusercontent.com").replace("/blob/", "/")
 FOLDERS = (".ci", ".github", "conda", "data_samples", "docs", "mswin_viz", "notebooks", "tests")
 JUNK = re.compile(
@@ -169,6 +170,11 @@ def test_the_package_is_described_by_the_readme_with_links_that_work_on_any_page
     assert [one for one in addresses if not one.startswith(("https://", "mailto:", "#"))] == []
     relative = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(addresses) >= len(re.findall(r"\]\([^)\s]+\)", relative)) > 0
+    tagged = [place.replace("$HFPR_VERSION", described["Version"]) for place in (PAGE, RAW)]
+    files = [one for one in addresses if re.search(r"/blob/|//raw\.", one)]
+    assert [one for one in files if not one.startswith(tuple(tagged))] == []  # a release keeps its own pages
+    assert [place for place in tagged if not any(one.startswith(place) for one in files)] == []
+    assert "$HFPR" not in text
     pictures = re.findall(r"!\[[^\]]*\]\(([^)\s]+)", text)
     assert [one for one in pictures if "/blob/" in one] == []  # that is a page, not the picture
 
