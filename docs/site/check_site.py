@@ -1,84 +1,124 @@
 """Check the built site without a network: ``python docs/site/check_site.py build/docs``.
 
-Every link and picture leads to a file of the site and, where it names one, to an element of that page; no page loads
-anything from elsewhere; addresses of this project are spelled as pyproject.toml spells them.
+Every link, and everything loaded, leads to a file of the site and, where it names one, to an element of that page; no
+page, style sheet or SVG picture loads anything from elsewhere or names a file of this machine; addresses of this project are spelled
+as pyproject.toml spells them. The text of scripts is not searched: what they load, only a browser shows.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from page_addresses import Address, Page, page_of, style_sheet
+
 ROOT = Path(__file__).resolve().parents[2]
-LOADED = {"img": "src", "script": "src", "iframe": "src", "source": "src", "video": "src", "link": "href"}
-"""Elements that a browser loads something for, and where they say what."""
-NOT_LOADED = {"canonical", "search", "next", "prev", "index", "genindex", "author", "copyright"}
-"""Kinds of ``<link>`` that are only followed by people and machines."""
+READ = {".html": page_of, ".htm": page_of, ".xhtml": page_of, ".svg": page_of, ".css": style_sheet}
+"""The kinds of files that are searched."""
+TEMPLATES = {Path("_static/webpack-macros.html")}
+"""Files that the theme copies along with its scripts: pages are made from them, no page leads to them, and the addresses in
+them are expressions."""
+_LONGEST = 150  # characters of an address in a message
+_REFUSED = (ValueError, OSError, RuntimeError)  # what Python says to a path that cannot be
 
 
-@dataclass
-class Page(HTMLParser):
-    """The names of elements on a page, and what it links and loads."""
+@dataclass(frozen=True)
+class Site:
+    """What was read of a site: its folder, its files with addresses, and the project's own addresses."""
 
-    names: set[str] = field(default_factory=set)
-    links: list[str] = field(default_factory=list)
-    loaded: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self.names |= {name for name in (given.get("id"), tag == "a" and given.get("name")) if name}
-        if tag == "a" and given.get("href"):
-            self.links.append(str(given["href"]))
-        is_followed = tag == "link" and not set(str(given.get("rel")).split()) - NOT_LOADED
-        if tag in LOADED and given.get(LOADED[tag]):
-            (self.links if is_followed else self.loaded).append(str(given[LOADED[tag]]))
+    folder: Path
+    pages: dict[Path, Page]
+    own: tuple[str, ...]
 
 
-def problems_of(site: Path) -> Iterator[str]:
+def problems_of(folder: Path) -> Iterator[str]:
     """One line for everything that is wrong with the site in a folder."""
-    pages = {
-        file: _read(file)
-        for file in sorted(site.rglob("*.html"))
-        if not {"_static", "live"} & set(file.relative_to(site).parts)
-    }
     urls = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
-    for file, page in pages.items():
-        where = file.relative_to(site)
-        for address in page.loaded:
-            if urlsplit(address).scheme not in ("", "data") or address.startswith("//"):
-                yield f"{where} loads {address}: the site must open from the disk, so keep a copy beside it"
-        for address in [*page.links, *page.loaded]:
-            parts = urlsplit(address)
-            if parts.scheme or parts.netloc:
-                if "mswin-viz" in address and not address.startswith((urls["Source"], urls["Documentation"])):
-                    yield f"{where} leads to {address}, which is not below an address of [project.urls]"
-            elif fault := _fault(site, file, pages, unquote(parts.path), unquote(parts.fragment)):
-                yield f"{where}: {address} {fault}"
+    site = Site(folder, {}, (urls["Source"], urls["Documentation"]))
+    for file in sorted(folder.rglob("*")):
+        where = file.relative_to(folder)
+        if file.suffix.lower() in READ and where not in TEMPLATES and file.is_file():
+            yield from (f"{where} {fault}" for fault in _read(site, file))
+    for file, page in site.pages.items():
+        for address in page.addresses:
+            if fault := _fault(site, file, address):
+                yield f"{file.relative_to(folder)}: {address.place} {_short(address.text)} {fault}"
 
 
-def _fault(site: Path, file: Path, pages: dict[Path, Page], path: str, fragment: str) -> str:
+def _read(site: Site, file: Path) -> Iterator[str]:
+    """Read one file into the site, and say what hinders."""
+    try:
+        text = file.read_bytes()
+        site.pages[file] = READ[file.suffix.lower()](text.decode("utf-8-sig", "replace"))
+        text.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        yield f"must be UTF-8: {problem}"
+    except (OSError, AssertionError) as problem:  # html.parser asserts
+        yield f"cannot be read: {problem}"
+
+
+def _fault(site: Site, file: Path, address: Address) -> str:
+    """What is wrong with an address, or nothing."""
+    text = _as_browsers_read(address.text)
+    try:
+        parts = urlsplit(text)
+        if address.place == "<base href>":
+            return "moves every other address of its page: leave it out"
+        if parts.scheme == "data" and address.is_loaded:
+            return ""
+        if parts.scheme or text.startswith("//"):
+            return _fault_elsewhere(site, text, is_loaded=address.is_loaded)
+        return _fault_inside(site, file, unquote(parts.path), unquote(parts.fragment))
+    except _REFUSED as problem:
+        return f"is no address that can be followed: {getattr(problem, 'strerror', None) or problem}"
+
+
+def _as_browsers_read(text: str) -> str:
+    text = re.sub(r"[\t\r\n]", "", text).strip("".join(map(chr, range(33))))
+    return text if text.lower().startswith("data:") else text.replace("\\", "/")
+
+
+def _fault_elsewhere(site: Site, text: str, *, is_loaded: bool) -> str:
+    parts = urlsplit(text)
+    if parts.scheme == "file":
+        return "names a file of the machine that built the site: give its place from this page"
+    if is_loaded:
+        return "is loaded from elsewhere or sent there, and the site must open from the disk: keep a copy beside it"
+    if parts.scheme not in ("http", "https", "mailto") or (parts.scheme != "mailto" and not parts.hostname):
+        return "must be a place in the site, or begin with https:// or mailto:"
+    if "mswin-viz" in text.lower() and not _is_below(text, site.own):
+        return "is not below an address of [project.urls]"
+    return ""
+
+
+def _is_below(text: str, own: tuple[str, ...]) -> bool:
+    return any(re.match(rf"{re.escape(one.rstrip('/'))}(?:[/?#]|$)", text) for one in own)
+
+
+def _fault_inside(site: Site, file: Path, path: str, fragment: str) -> str:
     target = (file.parent / path).resolve() if path else file
-    if not target.is_relative_to(site) or not target.exists():
+    if not target.is_relative_to(site.folder) or not target.exists():
         return "leads to no file of the site"
     if target.is_dir():
         return "leads to a folder, which shows a list of files when it is opened from the disk"
-    if fragment and target in pages and fragment not in pages[target].names:
+    if (
+        fragment
+        and target.suffix != ".css"
+        and target in site.pages
+        and fragment not in site.pages[target].names
+    ):
         return "names no element of that page"
     return ""
 
 
-def _read(file: Path) -> Page:
-    page = Page()
-    page.feed(file.read_text(encoding="utf-8"))
-    return page
+def _short(text: str) -> str:
+    text = _as_browsers_read(text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def main(folder: str) -> int:
@@ -87,7 +127,7 @@ def main(folder: str) -> int:
     if not (site / "index.html").is_file():
         print(f"a site must have been built: {site} has no index.html; run make docs")
         return 1
-    problems = list(problems_of(site))
+    problems = [line.encode("ascii", "backslashreplace").decode() for line in problems_of(site)]
     print(*problems, sep="\n", end="\n" if problems else "")
     print(f"{len(list(site.rglob('*.html')))} pages, {len(problems)} problems")
     return bool(problems)
