@@ -80,7 +80,7 @@ timings: $(INSTALLED)  ## what has no peer: the other figures of the documents
 	$(BIN)/python tests/benchmarks/browser_maps.py
 
 docs: $(VENV)/.docs  ## the site, from docs and the notebooks: build/docs/index.html; warnings are errors, links are checked
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs build/docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -d build/doctrees -b html docs build/docs
 	$(BIN)/python docs/site/check_site.py build/docs
 
 docs-figures: $(INSTALLED)  ## draw the pictures of the documents again, each by its script in docs/figures; some need Chromium

@@ -38,7 +38,10 @@ extensions = [
 ]
 exclude_patterns = ["_*", "site", "figures/*.py"]
 nitpicky = False
-suppress_warnings = ["mystnb.unknown_mime_type"]  # widgets: pages show what stands for them without a kernel
+suppress_warnings = [
+    "mystnb.unknown_mime_type",  # widgets: pages show what stands for them without a kernel
+    "mystnb.exec",  # live_notebooks says which cell failed
+]
 
 # Pages
 myst_enable_extensions = ["colon_fence", "attrs_inline"]
@@ -48,7 +51,7 @@ copybutton_prompt_is_regexp = True
 
 # Notebooks are executed, and kept until the package, its dependencies' versions or they themselves change.
 nb_execution_mode = os.environ.get("DOCS_NOTEBOOKS", "cache")
-nb_execution_raise_on_error = True
+nb_execution_raise_on_error = False  # live_notebooks warns, with the cell and its error
 nb_execution_timeout = 900
 nb_merge_streams = True
 nb_ipywidgets_js = {}

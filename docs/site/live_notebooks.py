@@ -1,7 +1,9 @@
 """Notebooks as pages: they are executed, and each explorer in them becomes the page that works without a kernel.
 
 In a kernel of the build, whatever can be saved as a page (`SavedAsPage`) writes that page when it is displayed, and the
-notebook shows it in a frame. The pages lie beside the kept outputs, since a notebook that has not changed is not run again.
+notebook shows it in a frame. The pages lie beside the kept outputs, since a notebook that has not changed is not run again,
+unless one of its pages is gone. A cell that fails is a warning, and so is a widget that no page can show, so that the build
+fails.
 """
 
 from __future__ import annotations
@@ -9,12 +11,20 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
-from myst_nb.core.render import WIDGET_STATE_MIMETYPE
+import nbformat
+from docutils import nodes
+from jupyter_cache import get_cache
+from myst_nb.core.render import WIDGET_STATE_MIMETYPE, WIDGET_VIEW_MIMETYPE
+from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -23,11 +33,16 @@ PAGES = "live"
 
 NO_EXPLORER = "<!DOCTYPE html><p>There is no explorer here: the notebooks were not executed when this site was built.</p>"
 
+LOG = logging.getLogger(__name__)
+
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
     app.add_config_value("live_notebooks_source", str(ROOT / "notebooks"), "env", str)
     app.connect("config-inited", _prepared)
+    app.connect("env-get-outdated", _not_whole)
+    app.connect("doctree-read", _all_cells_ran)
+    app.connect("doctree-read", _all_widgets_shown)
     app.connect("html-page-context", _without_widget_state, priority=900)  # after the scripts of notebooks
     app.connect("build-finished", _copied)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -67,6 +82,54 @@ def _on_the_site(notebook: str) -> str:
     return re.sub(r"\]\(\.\./docs/", "](../", notebook)
 
 
+def _not_whole(app: Sphinx, env: BuildEnvironment, *_of_sphinx: object) -> list[str]:
+    """The notebooks that have no kept outputs, or only outputs that show a page that is gone; these are kept no longer."""
+    if app.config.nb_execution_mode != "cache":
+        return []
+    cache = get_cache(app.config.nb_execution_cache_path)
+    again = []
+    for name in _notebooks(env):
+        try:
+            notebook = nbformat.read(env.doc2path(name), as_version=4)
+            record = cache.match_cache_notebook(notebook)
+            shown = nbformat.writes(cache.get_cache_bundle(record.pk).nb)
+        except (KeyError, ValueError):  # nothing is kept, or the reader of notebooks will say what is wrong
+            again.append(name)
+            continue
+        if not all((Path(os.environ["DOCS_LIVE_PAGES"]) / page).is_file() for page in _pages_in(shown)):
+            cache.remove_cache(record.pk)
+            again.append(name)
+    return again
+
+
+def _notebooks(env: BuildEnvironment) -> Iterator[str]:
+    return (name for name in sorted(env.found_docs) if str(env.doc2path(name)).endswith(".ipynb"))
+
+
+def _pages_in(text: str) -> list[str]:
+    """The names of the pages of explorers that a notebook or its page shows, in order."""
+    return re.findall(rf"\.\./{PAGES}/(\w+\.html)", text)
+
+
+def _all_widgets_shown(app: Sphinx, document: nodes.document) -> None:
+    """Warn of each widget that would be a line of plain text on the page, in notebooks that were run for the site."""
+    if (
+        NbMetadataCollector.get_exec_data(app.env, app.env.docname) is None
+    ):  # the stored outputs have no pictures
+        return
+    for output in document.findall(nodes.container):
+        kinds = {getattr(one, "attributes", {}).get("mime_type"): one for one in output.children}
+        if WIDGET_VIEW_MIMETYPE not in kinds or "text/html" in kinds:
+            continue
+        line = kinds["text/plain"].astext() if "text/plain" in kinds else "a widget"
+        LOG.warning(
+            "each widget in an output must be an explorer, a view with a stored picture, or a box with nothing but explorers; "
+            "got %s: display the explorer by itself, or end the line with a semicolon",
+            shorten(line, 100, placeholder="..."), location=app.env.docname, type="live_notebooks",
+        )  # fmt: skip
+        app.env.note_reread()  # a warning comes only when a notebook is read, so it is read in the next build too
+
+
 def _without_widget_state(
     _app: Sphinx, _name: str, _template: str, context: dict[str, Any], _tree: object
 ) -> None:
@@ -77,17 +140,40 @@ def _without_widget_state(
     ]
 
 
+def _all_cells_ran(app: Sphinx, _document: nodes.document) -> None:
+    """Warn of a notebook in which a cell failed; its outputs are not kept, so that it is run again in the next build."""
+    executed = NbMetadataCollector.get_exec_data(app.env, app.env.docname)
+    if executed is None or executed["succeeded"]:
+        return
+    said = re.sub(r"\x1b\[[0-9;]*m", "", executed["traceback"] or "")
+    kind = executed["error"] or "an error"
+    cell = re.search(r"\n-{5,}\n\s*(.+)", said)
+    lines = [line.strip() for line in said.splitlines() if line.strip()] or [kind]
+    if (
+        kind != "CellExecutionError"
+    ):  # a kernel that died or took too long: its own words come before the cell's
+        lines = [line for line in lines if f"{kind}:" in line] or [kind]
+    place = f"the cell that begins with {cell[1]!r}" if cell else "a cell"
+    LOG.warning("%s failed: %s", place, lines[-1], location=app.env.docname, type="live_notebooks")
+
+
 def _copied(app: Sphinx, problem: Exception | None) -> None:
     if problem is not None or app.builder.format != "html":
         return
     kept, shown = Path(os.environ["DOCS_LIVE_PAGES"]), Path(app.outdir) / PAGES
     shutil.rmtree(shown, ignore_errors=True)
+    shutil.rmtree(
+        Path(app.outdir) / "reports", ignore_errors=True
+    )  # tracebacks of cells, of which warnings tell
     shown.mkdir()
-    for notebook in (Path(app.outdir) / "notebooks").glob("*.html"):
-        names = re.findall(rf"\.\./{PAGES}/(\w+\.html)", notebook.read_text(encoding="utf-8"))
+    for page in (Path(app.outdir) / "notebooks").glob("*.html"):
+        if f"notebooks/{page.stem}" not in app.env.found_docs:
+            page.unlink()  # of a notebook that has been renamed or deleted
+            continue
+        names = _pages_in(page.read_text(encoding="utf-8"))
         for name in names:
             shutil.copy(kept / name, shown / name)
         if names:
-            shutil.copy(kept / names[0], shown / notebook.name)
+            shutil.copy(kept / names[0], shown / page.name)
         else:
-            (shown / notebook.name).write_text(NO_EXPLORER, encoding="utf-8")
+            (shown / page.name).write_text(NO_EXPLORER, encoding="utf-8")

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import nbformat
 import pytest
 from support.lab import Lab
 from support.offline_browser import PICTURES, offline
+from support.small_site import build, write_notebook, write_pages
 
 from browser.conftest import unavailable
 
 pytestmark = pytest.mark.browser
 KEPT = "<!-- kept -->"
-ROOT = Path(__file__).resolve().parents[2]
 CELLS = [
     "import mswin_viz as mv\n\nexplorer = mv.ScaleExplorer(mv.load_model(), mv.samples()[:3])\nexplorer",
     "mv.TrainingCurve()",
@@ -30,29 +27,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if importlib.util.find_spec("myst_nb") is None:
         unavailable("the site cannot be built: pip install 'mswin-viz[docs]'")
     folder = tmp_path_factory.mktemp("site")
-    (folder / "pages").mkdir()
-    (folder / "notebooks").mkdir()
-    (folder / "pages" / "index.md").write_text(
-        "# A site\n\n[back](notebooks/small.ipynb)\n\n:::{toctree}\nnotebooks/small\n:::\n"
-    )
-    notebook = nbformat.v4.new_notebook()
-    notebook.cells = [
-        nbformat.v4.new_markdown_cell("# A small notebook\n\n[the first page](../docs/index.md)"),
-        *map(nbformat.v4.new_code_cell, CELLS),
-    ]
-    nbformat.write(notebook, folder / "notebooks" / "small.ipynb")
-    settings = {
-        "live_notebooks_source": folder / "notebooks",
-        "nb_execution_cache_path": folder / "kept" / "state",
-    }
+    write_pages(folder, "small")
+    write_notebook(folder, "small", *CELLS)
     for turn in range(2):  # the second finds the outputs that the first kept
-        built = subprocess.run(
-            [
-                sys.executable, "-m", "sphinx", "--fail-on-warning", "--quiet", "-E", "-c", ROOT / "docs", "-b", "html",
-                *(f"-D{name}={value}" for name, value in settings.items()), folder / "pages", folder / f"built_{turn}",
-            ],
-            capture_output=True, text=True, timeout=300,
-        )  # fmt: skip
+        built = build(folder, f"built_{turn}", "-E")
         assert built.returncode == 0, built.stdout + built.stderr
         for page in (folder / "kept" / "state" / "live").iterdir():
             page.write_text(page.read_text() + KEPT)

@@ -11,6 +11,7 @@ _FILES = """
     test_embedding_explorer.py test_figure_names.py test_wheel.py test_stored_tokens.py test_attribution_explorer.py
     test_saved_page.py your_module.ipynb test_retrieval_view.py test_pretraining.py test_pyramid.py test_two_models.py
     test_examples.py test_site.py test_recipes.py test_training_kills.py test_lanes.py test_figure_layout.py test_host_model.py
+    test_live_notebooks.py
 """
 LONGEST = {name: place for place, name in enumerate(_FILES.split())}
 """Name of a file, and its place in the order; those that are not here take less than half a minute."""
