@@ -119,12 +119,13 @@ def test_ci_runs_every_lane_whatever_the_others_say(tmp_path: Path, lint: int, f
     assert done.stderr == ""
     assert done.returncode == int(bool(lint or failed))
     headings = [line.strip("= ") for line in done.stdout.splitlines() if line.startswith("=====")]
-    assert headings == ["install", "tests", "lint-and-types", "smoke", "all lanes"]
+    assert headings == ["install", "tests", "lint-and-types", "smoke", "docs", "all lanes"]
     lines = done.stdout.partition("all lanes")[2].splitlines()
     results = {line.split()[0]: line.split()[1] for line in lines if line.endswith(" s")}
     assert results == {
         "lint-and-types": "FAILED" if lint else "passed",
         "smoke": "passed",
+        "docs": "passed",
         "tests": "FAILED" if failed else "passed",
     }
     assert lines[-1] == f"11 passed, {failed} failed, 2 skipped"
