@@ -40,7 +40,7 @@ def build(folder: Path, output: str, *options: str) -> subprocess.CompletedProce
     }
     return subprocess.run(
         [
-            sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", *options, "-c", ROOT / "docs",
+            sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "--no-color", *options, "-c", ROOT / "docs",
             "-d", folder / "doctrees", "-b", "html", *(f"-D{name}={value}" for name, value in settings.items()),
             folder / "pages", folder / output,
         ],
