@@ -37,7 +37,7 @@ def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     )
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    browser: one\n    node: one\n")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--color=no", *options],
         capture_output=True,
         text=True,
         cwd=folder,
