@@ -188,7 +188,7 @@ def linked(name: str, section: Section, files: str) -> str:
 
 
 def notes(tag: str, address: str, root: Path = ROOT) -> str:
-    """The changelog's section of a tag, with links that lead to the files of that tag; a NotesError if there is none."""
+    """The changelog's section of a tag, with links that lead to the files of that tag; a NotesError for a tag without a section."""
     sections, found = parsed(root)
     versions = [name for name in sections if name != "Unreleased"]
     if found:

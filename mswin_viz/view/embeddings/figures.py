@@ -241,7 +241,7 @@ def panel_title(modality: str) -> str:
 
 
 def measured_modalities(view: EmbeddingView) -> list[str]:
-    """Modalities with a measured identity; OptionError if there is none."""
+    """Modalities with a measured identity; OptionError where no modality has one."""
     names = [name for name, comparison in view.comparisons.items() if len(comparison.identities)]
     if not names:
         raise OptionError("a comparison of identities needs a query with a match: got a table without one")
