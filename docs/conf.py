@@ -49,7 +49,7 @@ myst_heading_anchors = 3
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
-# Notebooks are executed, and kept until the package, its dependencies' versions or they themselves change.
+# Notebooks are executed, and their outputs kept until the package, what they import, or they themselves change.
 nb_execution_mode = os.environ.get("DOCS_NOTEBOOKS", "cache")
 nb_execution_raise_on_error = False  # live_notebooks warns, with the cell and its error
 nb_execution_timeout = 900
@@ -61,7 +61,9 @@ nb_mime_priority_overrides = [("html", "application/vnd.jupyter.widget-view+json
 def _of_package() -> str:
     """A hash of everything that decides what a notebook shows."""
     digest = hashlib.sha256()
-    files = [*(ROOT / "mswin_viz").rglob("*"), *(HERE / "site").glob("*.py"), ROOT / "constraints.txt"]
+    folders = (ROOT / "mswin_viz", ROOT / "data_samples")
+    files = [file for folder in folders for file in folder.rglob("*")]
+    files += [*(ROOT / "notebooks").glob("*.py"), *(HERE / "site").glob("*.py"), ROOT / "constraints.txt"]
     for file in sorted(file for file in files if file.is_file() and "__pycache__" not in file.parts):
         digest.update(f"{file.relative_to(ROOT)}\0".encode() + file.read_bytes())
     return digest.hexdigest()[:16]

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from measured_pages import FOLDER, Value, write_gpu  # noqa: E402
-from scale_page import EXTRACT_RATE  # noqa: E402
+from scale_page import EXTRACT_RATE, EXTRACTED  # noqa: E402
 from support.vit_b_16 import vit_b_16  # noqa: E402  (the tests are no package)
 
 import mswin_viz as mv  # noqa: E402
@@ -40,7 +40,6 @@ from mswin_viz.model.encoder.preprocessing import fitting_rule, normalised_pixel
 
 ROUNDS = 5
 BATCH = {"cpu": 8, "cuda": 256}
-IMAGES = {"cpu": 64, "cuda": 49_152}
 DRAWN = 4096  # pictures; the files beyond are further names of theirs
 
 
@@ -84,7 +83,7 @@ def _column(device: str) -> dict[str, Value]:
     addon = mv.CLIPMultiScaleFeatureExtractor(bare.dim).eval().requires_grad_(False).to(device)
     model = replace(bare, addon=addon, addon_origin="random")
     with tempfile.TemporaryDirectory() as folder:
-        samples = _samples(Path(folder), IMAGES[device])
+        samples = _samples(Path(folder), EXTRACTED[device])
         return _rows(model, samples, Path(folder) / "store", BATCH[device])
 
 

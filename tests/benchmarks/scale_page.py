@@ -12,7 +12,9 @@ WAYS = {
     "loop": "a plain loop that opens and encodes one image after another",
 }
 """What the rate of ``extract`` is divided by."""
-EXTRACT_RATE = "`extract` once every process works, images a second (64, 49,152 JPEG files)"
+EXTRACTED = {"cpu": 64, "cuda": 49_152}
+"""How many files ``gpu.py`` extracts on each device."""
+EXTRACT_RATE = f"`extract` once every process works, images a second ({EXTRACTED['cpu']:,}, {EXTRACTED['cuda']:,} JPEG files)"
 """The row of ``gpu.json`` that the arithmetic begins with."""
 _PICTURE = 10e3  # bytes of a picture's file, in the arithmetic
 _PAGE = """# Many images: what it takes, and what breaks first
