@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from measured_pages import write_scale  # noqa: E402
+from own_process import answer_of, cost, timed  # noqa: E402
 from scale_page import WAYS  # noqa: E402
 from support.feature_store import feature_store  # noqa: E402
 from support.tiny import tiny_model  # noqa: E402
@@ -135,10 +134,7 @@ def _loop(model: Model, sources: list[object]) -> float:
 def _growth(what: str, folder: Path, rows: tuple[int, ...]) -> dict[str, object]:
     seconds, megabytes = [], []
     for n in rows:
-        command = [sys.executable, __file__, "--child", what, str(folder / str(n))]
-        answer = json.loads(
-            subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
-        )
+        answer = answer_of(__file__, what, folder / str(n))
         seconds.append(answer["seconds"])
         megabytes.append(answer["MiB"])
     slope = (
@@ -154,32 +150,14 @@ def _growth(what: str, folder: Path, rows: tuple[int, ...]) -> dict[str, object]
 
 
 def _child(what: str, folder: Path) -> None:
-    before = _peak()
-    seconds = GROWTHS[what](folder)
-    print(json.dumps({"seconds": seconds, "MiB": _peak() - before}))
-
-
-def _peak() -> float:
-    """The most memory this program has held, MiB. The system's other figure begins with what the parent held."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # bytes, on a Mac
-    return next(
-        int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM")
-    )
-
-
-def _timed(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
+    print(json.dumps(cost(lambda: GROWTHS[what](folder))))
 
 
 def _retrieval(folder: Path) -> float:
     """Of one query: some queries against every image."""
     table = mv.open_store(folder).table()
     query = _queries(len(table))
-    seconds = _timed(lambda: mv.retrieval(table.enhanced, table.pid, table.camid, query=query))
+    seconds = timed(lambda: mv.retrieval(table.enhanced, table.pid, table.camid, query=query))
     return seconds / len(query)
 
 
@@ -192,7 +170,7 @@ def _faiss(folder: Path) -> float:
     index = faiss.IndexFlatIP(rows.shape[1])
     index.add(rows)
     query = _queries(len(rows))
-    return _timed(lambda: index.search(rows[query], 10)) / len(query)
+    return timed(lambda: index.search(rows[query], 10)) / len(query)
 
 
 def _queries(n_rows: int) -> np.ndarray:
@@ -201,21 +179,21 @@ def _queries(n_rows: int) -> np.ndarray:
 
 def _export(folder: Path, to: str) -> float:
     with tempfile.TemporaryDirectory() as out:
-        return _timed(lambda: mv.export_store(folder, Path(out) / "out", to=to))
+        return timed(lambda: mv.export_store(folder, Path(out) / "out", to=to))
 
 
 def _map(folder: Path) -> float:
     table = mv.open_store(folder).table()
-    return _timed(lambda: mv.project_some(table.plain, table.enhanced, most=1_000, k=5))
+    return timed(lambda: mv.project_some(table.plain, table.enhanced, most=1_000, k=5))
 
 
 GROWTHS: dict[str, Callable[[Path], float]] = {
-    "open a store": lambda folder: _timed(lambda: mv.open_store(folder)),
-    "rows by a query (modality and camera)": lambda folder: _timed(
+    "open a store": lambda folder: timed(lambda: mv.open_store(folder)),
+    "rows by a query (modality and camera)": lambda folder: timed(
         lambda: mv.open_store(folder).where(modality="TI", camid=3).n_rows
     ),
-    "the whole table, features included": lambda folder: _timed(lambda: mv.open_store(folder).table()),
-    "check every hash": lambda folder: _timed(lambda: mv.open_store(folder).verify()),
+    "the whole table, features included": lambda folder: timed(lambda: mv.open_store(folder).table()),
+    "check every hash": lambda folder: timed(lambda: mv.open_store(folder).verify()),
     "retrieval, one query: average precision and rank of the first match": _retrieval,
     "the ten nearest of one query by faiss, exact": _faiss,
     "maps computed of 1,000, the others placed": _map,
