@@ -80,10 +80,10 @@ def test_the_numbers_that_attribute_writes_are_those_of_the_function(
 
 
 def test_attribute_takes_several_methods_and_both_features(folder: Path) -> None:
-    line = "attribute photos/left.png --out maps --method gradient_x_input --method legrad --feature both"
+    line = "attribute photos/left.png --out maps --method gradient_x_input --method attention_relevance --feature both"
     found = run(f"{line} --numbers json")
     titles = json.loads(Path("maps/left_attributions.json").read_text())
-    assert {f"{method}, {feature}" for method in ("gradient_x_input", "legrad") for feature in ("plain", "enhanced")} <= set(titles)  # fmt: skip
+    assert {f"{method}, {feature}" for method in ("gradient_x_input", "attention_relevance") for feature in ("plain", "enhanced")} <= set(titles)  # fmt: skip
     assert set(found["images"][0]["scores"]) == {"plain", "enhanced"}
 
 

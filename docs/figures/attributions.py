@@ -13,7 +13,7 @@ from mswin_viz.view.attributions.figures import attributions_figure
 from mswin_viz.view.parts.figure_file import figure_bytes
 
 PROMPT = "a person wearing a black top"
-ATTENTION = ("attention_rollout", "legrad")
+ATTENTION = ("attention_rollout", "legrad", "attention_relevance")
 
 
 def main() -> None:

@@ -238,7 +238,7 @@ def test_one_seed_gives_one_map_whatever_stands_beside_the_image(model, images, 
 
 @pytest.mark.parametrize(
     ("method", "level"),
-    [("integrated_gradients", "pixels"), ("feature_ablation", "tokens"), ("occlusion", "pixels"), ("legrad", "tokens")],
+    [("integrated_gradients", "pixels"), ("feature_ablation", "tokens"), ("occlusion", "pixels"), ("legrad", "tokens"), ("attention_relevance", "tokens")],
 )  # fmt: skip
 def test_the_batch_size_does_not_change_a_map(model, method: str, level: str) -> None:
     images, each = pictures(3), mv.Target.image(np.random.default_rng(1).normal(size=(3, DIM)))
@@ -319,7 +319,7 @@ def test_tokens_of_another_grid_keep_it(model) -> None:
 
 def test_progress_is_reported_up_to_the_end(model, images) -> None:
     for method, level in (("integrated_gradients", "pixels"), ("feature_ablation", "pixels"), ("occlusion", "pixels"),
-                          ("legrad", "tokens"), ("smoothgrad", "pixels")):  # fmt: skip
+                          ("legrad", "tokens"), ("attention_relevance", "tokens"), ("smoothgrad", "pixels")):  # fmt: skip
         seen: list[tuple[int, int]] = []
         mv.attribute(
             model, images, ALONG, method=method, level=level, n_steps=5, n_samples=4, batch_rows=3,
@@ -391,7 +391,7 @@ def test_the_plain_cls_is_not_attributed_to_tokens_it_does_not_depend_on(model, 
 
 def test_pairs_that_make_no_sense_are_refused_with_the_reason(model, images, tokens) -> None:
     for method, level in (("shapley", "pixels"), ("shapley", "tokens"), ("occlusion", "tokens"), ("gradcam", "pixels"),
-                          ("gradcam", "windows"), ("legrad", "windows"), ("attention_rollout", "pixels")):  # fmt: skip
+                          ("gradcam", "windows"), ("legrad", "windows"), ("attention_rollout", "pixels"), ("attention_relevance", "pixels")):  # fmt: skip
         with pytest.raises(OptionError, match=f"{method} has no map of {level}: .*; use"):
             mv.attribute(
                 model, images, ALONG, method=method, level=level, scale=4 if level == "windows" else None

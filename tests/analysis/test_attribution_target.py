@@ -40,7 +40,7 @@ def test_several_prompts_are_one_for_each_image(model, tokens, kind) -> None:
         assert f"image {at + 1}: “{prompt}”" in found.target
 
 
-@pytest.mark.parametrize("method", ["legrad", "integrated_gradients"])
+@pytest.mark.parametrize("method", ["legrad", "attention_relevance", "integrated_gradients"])
 def test_each_images_prompt_stays_its_own_where_images_are_taken_one_at_a_time(model, method) -> None:
     target, images = mv.Target.text(PROMPTS), pictures(3)
     options = {"method": method, "level": "tokens", "progress": False}

@@ -208,7 +208,7 @@ def test_one_call_ranks_every_method_on_the_image_and_prints_a_table(model) -> N
         settings={"n_steps": 2, "n_samples": 2}, checks={"n_steps": 3, "n_random": 2, "n_perturbations": 4},
     )  # fmt: skip
     names = {"integrated_gradients", "gradient_x_input", "smoothgrad", "gradcam", "occlusion", "feature_ablation",
-             "attention_rollout", "legrad", "exact_split"}  # fmt: skip
+             "attention_rollout", "legrad", "attention_relevance", "exact_split"}  # fmt: skip
     assert set(found.attributions) == names
     lines = found.table().splitlines()
     assert len(lines) == 2 + len(names) + 2

@@ -15,13 +15,13 @@ import numpy as np
 import torch
 
 import mswin_viz as mv
-from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, attribute
+from mswin_viz.analysis.attribution.attribute import METHOD_LABELS, attribute, refusal
 from mswin_viz.analysis.attribution.faithfulness import Faithfulness, bootstrap_interval, faithfulness
 from mswin_viz.analysis.frozen import operations
 
 OTHERS = (
     "integrated_gradients", "gradient_x_input", "smoothgrad", "gradcam", "occlusion", "feature_ablation",
-    "attention_rollout", "legrad",
+    "attention_rollout", "legrad", "attention_relevance",
 )  # fmt: skip
 SPLITS = {
     "exact split": {},
@@ -63,7 +63,7 @@ def maps_of(model: mv.Model, images: list, target: mv.Target) -> dict[str, np.nd
     """Every map on the image's patches."""
     maps = {}
     for name in OTHERS:
-        level = "tokens" if name in ("gradcam", "attention_rollout", "legrad") else "pixels"
+        level = "tokens" if refusal(name, "pixels") else "pixels"
         block = {"block": len(model.visual.transformer.resblocks) - 2} if name == "gradcam" else {}
         more = {"occluder": 32} if name == "occlusion" else {}
         found = attribute(model, images, target, method=name, level=level, **block, **more)

@@ -1,4 +1,4 @@
-"""Two maps read off the image tower's attention: rollout, and LeGrad's gradient-weighted map.
+"""Maps read off the image tower's attention: rollout, LeGrad's gradient-weighted map, and all of them by name.
 
 open_clip's attention is fused and hands out no weights. They are computed again here, block by block, from the
 block's own input and parameters; the model is not patched, and the inputs are read by hooks that are removed.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from open_clip.transformer import ResidualAttentionBlock
 
+from mswin_viz.analysis.attribution.relevance import attention_relevance
 from mswin_viz.analysis.attribution.scored_inputs import ScoredInputs
 from mswin_viz.analysis.attribution.settings import RowCounter, Settings, rows_that_fit
 from mswin_viz.analysis.attribution.target import Target
@@ -90,7 +91,7 @@ def legrad(
 def attention_map(
     name: str, model: Model, scored: ScoredInputs, target: Target, settings: Settings
 ) -> Float[torch.Tensor, "batch token"]:
-    """``"attention_rollout"`` or ``"legrad"`` of scored pixels, as many images at a time as fit."""
+    """``"attention_rollout"``, ``"legrad"`` or ``"attention_relevance"`` of scored pixels, as many images at a time as fit."""
     counter = RowCounter(len(scored) * n_blocks(model), settings)
     rows = rows_that_fit(scored, model, settings)
     parts = []
@@ -98,11 +99,14 @@ def attention_map(
         for start in range(0, len(scored), rows):
             chunk, part = scored[start : start + rows], target.of_images(slice(start, start + rows))
             conditions = chunk.context[:-2]  # the last two are direction and norm
-            parts.append(
-                attention_rollout(model, chunk.inputs, counter, conditions)
-                if name == "attention_rollout"
-                else legrad(model, chunk.inputs, part, counter, conditions)
-            )
+            if name == "attention_rollout":
+                parts.append(attention_rollout(model, chunk.inputs, counter, conditions))
+            elif name == "legrad":
+                parts.append(legrad(model, chunk.inputs, part, counter, conditions))
+            else:
+                first = settings.first_block
+                found = attention_relevance(model, chunk.inputs, part, counter, conditions, first_block=first)
+                parts.append(found)
     finally:
         counter.close()
     return torch.cat(parts)

@@ -2,7 +2,7 @@
 
 What each number means, and what it does not:
 
-- Values are signed and in units of the score, except for ``gradcam``, ``attention_rollout`` and ``legrad``.
+- Values are signed and in units of the score, except for ``gradcam`` and the maps of attention.
 - ``delta`` is what the values leave over of ``score - baseline_score``. Integrated gradients, Shapley values and the
   exact split are complete (delta near 0); gradient x input, SmoothGrad and ablations are not, and their delta says by how much.
 - On the add-on and along a fixed direction, gradient x input of a token is its exact share
@@ -27,6 +27,7 @@ from mswin_viz.analysis.attribution.exact_split import grouped, split_score
 from mswin_viz.analysis.attribution.input_levels import InputLevel
 from mswin_viz.analysis.attribution.methods import CAPTUM_METHODS, CaptumMethod, seeded_captum
 from mswin_viz.analysis.attribution.record import Attribution
+from mswin_viz.analysis.attribution.relevance import score_scale
 from mswin_viz.analysis.attribution.scored_inputs import ScoredInputs, UnitValues, baseline_of, scored_inputs
 from mswin_viz.analysis.attribution.settings import (
     AttributionOptions,
@@ -45,12 +46,13 @@ from mswin_viz.model.tokens.tokens import Tokens
 if TYPE_CHECKING:
     pass
 
-_ATTENTION = ("attention_rollout", "legrad")
+_ATTENTION = ("attention_rollout", "legrad", "attention_relevance")
 OF_IMAGES = (*_ATTENTION, "exact_split")
 """Methods that go through the tower: tokens of its output are not enough."""
 METHOD_LABELS = {name: method.label for name, method in CAPTUM_METHODS.items()} | {
     "attention_rollout": "Attention rollout",
     "legrad": "LeGrad",
+    "attention_relevance": "Attention relevance",
     "exact_split": "Exact split",
 }
 """Method -> what menus, figures and tables call it."""
@@ -86,8 +88,8 @@ def attribute(
         What is explained, for the plain or the enhanced CLS.
     method
         ``"integrated_gradients"``, ``"gradient_x_input"``, ``"smoothgrad"``, ``"gradcam"``, ``"occlusion"``,
-        ``"feature_ablation"``, ``"shapley"``, ``"attention_rollout"``, ``"legrad"`` or ``"exact_split"``; not every method has a
-        map of every level.
+        ``"feature_ablation"``, ``"shapley"``, ``"attention_rollout"``, ``"legrad"``, ``"attention_relevance"`` or
+        ``"exact_split"``; not every method has a map of every level.
     level
         ``"pixels"``; ``"tokens"``: patch tokens at the tower's output or behind ``block=``; ``"windows"``: the
         same, in runs of ``scale=`` tokens.
@@ -95,6 +97,7 @@ def attribute(
         ``scale``: tokens in a window. ``block``: take tokens behind this block, not at the output. ``baseline``: what absent
         means, ``"zero"``, ``"mean"`` or for pixels ``"blur"``. ``n_steps=50`` of integrated gradients; ``n_samples=25`` of
         SmoothGrad and Shapley values; ``noise=0.1`` of SmoothGrad, of an image's range; ``occluder``: side of the square, pixels;
+        ``first_block=0`` that counts in attention relevance, -1 for the last alone;
         ``norm`` of a cosine: ``"frozen"``, ``"recomputed"`` or ``"auto"``. ``seed=0``; ``batch_rows``: rows in one pass, by
         memory; ``report``, ``stop``; ``progress=True``: show a bar.
 
@@ -126,7 +129,8 @@ def attribute(
     if reason := refusal(method, level):
         raise OptionError(reason)
     started, target = time.perf_counter(), as_target(target).resolved(model)
-    with torch.inference_mode(False), torch.enable_grad():  # whatever mode the caller is in
+    full = torch.autocast(model.device.type, enabled=False)
+    with torch.inference_mode(False), torch.enable_grad(), full:  # whatever mode the caller is in
         if method in _ATTENTION:
             attribution = _by_attention(model, inputs, target, method, settings)
         elif method == "exact_split":
@@ -207,12 +211,19 @@ def _by_attention(
     if isinstance(inputs, Tokens):
         raise OptionError(f"{name} reads the tower's attention: got tokens of its output; pass the images")
     if settings.block is not None:
-        raise OptionError(f"{name} goes through all blocks: got block={settings.block}; leave it out")
+        instead = ", or give first_block=" if name == "attention_relevance" else ""
+        raise OptionError(
+            f"{name} goes through all blocks: got block={settings.block}; leave it out{instead}"
+        )
     scored = scored_inputs(model, inputs, target, InputLevel("pixels"))
     values = attention_map(name, model, scored, target, settings)
     none = torch.full_like(scored.value, torch.nan)
     numbers = _Numbers(values, torch.zeros_like(none), none, none)
-    used = {"norm": "recomputed"} if name == "legrad" else {"target": "none: follows the plain CLS"}
+    used = (
+        {"norm": "recomputed"} if name != "attention_rollout" else {"target": "none: follows the plain CLS"}
+    )
+    if name == "attention_relevance":
+        used |= {"first_block": settings.first_block, "score_scale": score_scale(model, target)}
     return _record(model, _Call(target, name, InputLevel("tokens")), scored, numbers, used)
 
 

@@ -146,7 +146,8 @@ def rank_methods(
         As in :func:`attribute`.
     level, scale
         ``"pixels"``: maps are compared on the image's patches, token maps of ``gradcam`` (at the last block
-        but one), ``attention_rollout``, ``legrad`` and ``exact_split`` (against the mean patch) among them. ``"tokens"`` or ``"windows"``: on the add-on.
+        but one), of attention and of ``exact_split`` (against the mean patch) among them. ``"tokens"`` or ``"windows"``: on the
+        add-on.
     **options
         ``methods``: which, all that suit the level if left out; ``settings``: keyword arguments of :func:`attribute` for all
         of them; ``checks``: ``baselines``, ``n_steps=16`` along a curve, ``n_random=5`` orders, ``n_perturbations=32`` for

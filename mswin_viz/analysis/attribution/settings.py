@@ -50,6 +50,8 @@ class Settings:
     occluder
         Side of the square that covers pixels in occlusion, at most the input's shorter side; None for the patch. It
         moves by half its side.
+    first_block
+        Of attention relevance: the first block that counts, from 0; -1 for the last alone.
     norm
         Of cosine targets: ``"frozen"`` at its value at the inputs, ``"recomputed"`` for what is scored, or
         ``"auto"``: frozen for gradients, as in exact shares, recomputed where something is taken away.
@@ -72,6 +74,7 @@ class Settings:
     n_samples: int = 25
     noise: float = 0.1
     occluder: int | None = None
+    first_block: int = 0
     norm: str = "auto"
     seed: int = 0
     batch_rows: int | None = None
@@ -100,6 +103,7 @@ class AttributionOptions(TypedDict, total=False):
     n_samples: int
     noise: float
     occluder: int | None
+    first_block: int
     norm: str
     seed: int
     batch_rows: int | None

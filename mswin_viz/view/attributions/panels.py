@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 UNITS = {"score": "part of the score", "own": "no unit: places and signs compare, sizes do not"}
 """What the numbers of a method are."""
-_WITHOUT_UNIT = ("gradcam", "attention_rollout", "legrad")
+_WITHOUT_UNIT = ("gradcam", "attention_rollout", "legrad", "attention_relevance")
 _COMPLETE = ("integrated_gradients", "shapley", "exact_split")
 _FINEST = 4  # cells along the side of a patch
 
