@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mswin_viz import __version__
-from mswin_viz.cli import attributing, data, jupyter, measuring, rendering, storing, training
+from mswin_viz.cli import attributing, data, jupyter, measuring, occluding, rendering, storing, training
 from mswin_viz.cli.shared_options import Command, Commands
 from mswin_viz.cli.terminal import Notices, echo, take_any_character
 from mswin_viz.data.shown_text import shown_text
@@ -36,6 +36,7 @@ COMMANDS = {
     "evaluate": (measuring.evaluate, "mswin-viz evaluate --addon addon.safetensors"),
     "ablate": (measuring.ablate, "mswin-viz ablate --seeds 1 --steps 50 --brief"),
     "controls": (measuring.controls, "mswin-viz controls --trained-on both"),
+    "occlude": (occluding.occlude, "mswin-viz occlude --data RGBNT201 --figure occlusion.pdf"),
     "attribute": (
         attributing.attribute,
         "mswin-viz attribute photos --out maps --method gradcam --prompt 'a red jacket'",

@@ -27,12 +27,14 @@ from mswin_viz.analysis.embeddings.neighbours import neighbours
 from mswin_viz.analysis.embeddings.pair_shares import pair_window_shares
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.embeddings.view import EmbeddingView
+from mswin_viz.analysis.experiments.occlusion_record import OcclusionCurves, OcclusionPoint
 from mswin_viz.analysis.measures.null_comparison import compare_with_nulls
 from mswin_viz.analysis.windows.geometry import windows
 from mswin_viz.data.sample import Sample
 from mswin_viz.view.attributions import figures as attribution_figures
 from mswin_viz.view.embeddings import change_figure, map_figures
 from mswin_viz.view.embeddings import figures as embedding_figures
+from mswin_viz.view.figures import occlusion as occlusion_figures
 from mswin_viz.view.parts import figure_file as figures
 from mswin_viz.view.parts import neighbour_figure
 from mswin_viz.view.parts.figure_file import NotebookFigure, figure_bytes
@@ -151,6 +153,17 @@ def makers(model, samples, table, view, look) -> dict[str, Make]:
         shares = [pair_window_shares(model, table, 0, int(found["enhanced"].rows[0]))]
         return retrieval_figures.ranked_figure(asked, found, shares=shares, provenance=name)
 
+    def occluded(name: str) -> Figure:
+        points = [
+            OcclusionPoint("RGB", one, row / 8, row, row / 8, *[0.5] * 4, 4, 2, *[0.1] * 3, 0.01)
+            for one in ("plain", "enhanced", name)
+            for row in (0, 4)
+        ]
+        ap = {"RGB": np.full((3, 2, 4), 0.5)}
+        found = OcclusionCurves(tuple(points), ("RGB",), ("plain", "enhanced", name), (), "enhanced", (0.0, 0.5), (0, 4),
+                                8, ap, "bottom", "query", "black", "camera", 9)  # fmt: skip
+        return occlusion_figures.occlusion_figure(found, provenance=name)
+
     def curve(name: str) -> Figure:
         return mv.TrainingCurve(
             score_name=name, losses=[2.0, 1.0], checked=[1, 2], scores=[0.5, 1.0], plain=1
@@ -176,6 +189,7 @@ def makers(model, samples, table, view, look) -> dict[str, Make]:
         "curves_figure": curves,
         "gap_figure": gap,
         "ranked_figure": ranked,
+        "occlusion_figure": occluded,
         "TrainingCurve.figure": curve,
     }
 
@@ -193,6 +207,7 @@ FIGURES = [
     "curves_figure",
     "gap_figure",
     "ranked_figure",
+    "occlusion_figure",
 ]
 EVERY = [*FIGURES, "TrainingCurve.figure"]
 
@@ -310,6 +325,7 @@ def test_every_function_that_draws_is_tested_here(makers) -> None:
         embedding_figures,
         map_figures,
         neighbour_figure,
+        occlusion_figures,
         retrieval_figures,
         scale_figure,
     )

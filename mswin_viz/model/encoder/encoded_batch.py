@@ -33,7 +33,7 @@ class EncodedBatch:
     problems: Mapping[int, MswinVizError]
 
 
-def encoded_batch(model: Model, sources: Sequence[ImageSource], tags: Tags) -> EncodedBatch:
+def encoded_batch(model: Model, sources: Sequence[ImageSource | FittedImage], tags: Tags) -> EncodedBatch:
     """Encode images in one pass; one that cannot be read, or whose camera the weights do not know, is left out."""
     images, given, problems = {}, [], {}
     for place, (source, tag) in enumerate(zip(sources, one_each(tags, len(sources)), strict=True)):

@@ -11,13 +11,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mswin_viz.view.parts.figure_text import draw_plainly
+from mswin_viz.view.parts.figure_text import draw_plainly, truetype
 
 FORMATS = ("png", "svg", "pdf")
 """The kinds of files that a figure is saved as."""
 SCREEN_DPI = 110
 """Dots an inch of figures in widgets and notebooks."""
 _PRINT_DPI = 300
+_ABOUT = {"png": "Description", "svg": "Description", "pdf": "Subject"}
+"""Where the files keep what a figure's label says."""
 
 
 class NotebookFigure(Figure):
@@ -40,6 +42,11 @@ def new_figure(width: float, height: float) -> NotebookFigure:
     return NotebookFigure(figsize=(width, height), layout="constrained", dpi=100)
 
 
+def fixed_figure(width: float, height: float) -> NotebookFigure:
+    """An empty figure of a size in inches, whose parts stay where they are put."""
+    return NotebookFigure(figsize=(width, height), dpi=100)
+
+
 def cell_size(image: Image.Image, *, width: float, height: float, above: float) -> tuple[float, float]:
     """Width and height of a picture's place in a figure, in inches, with ``above`` for its title.
 
@@ -58,6 +65,9 @@ def tidy(*axes: Axes, size: float = 7) -> None:
 
 def figure_bytes(figure: Figure, kind: str, *, dpi: int = _PRINT_DPI) -> bytes:
     """A figure as a PNG, SVG or PDF file, at print quality unless it says otherwise.
+
+    A PDF holds its fonts (TrueType), and text that can be searched. What ``figure.get_label()`` says, the provenance of a
+    :func:`paper_figure`, stands in the file's metadata.
 
     Parameters
     ----------
@@ -80,8 +90,10 @@ def figure_bytes(figure: Figure, kind: str, *, dpi: int = _PRINT_DPI) -> bytes:
     >>> mv.figure_bytes(figure, "png", dpi=50)[1:4]
     b'PNG'
     """
-    file = io.BytesIO()
-    figure.savefig(file, format=kind, dpi=dpi)
+    file, words = io.BytesIO(), str(figure.get_label())
+    about = {"metadata": {_ABOUT[kind]: words}} if words and kind in _ABOUT else {}
+    with truetype():
+        figure.savefig(file, format=kind, dpi=dpi, **about)
     return file.getvalue()
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import lru_cache
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -30,6 +31,11 @@ _MOST_OF_A_WORD = 200  # characters, in a caption
 _LINES_PER_INCH = 4  # of a caption, so that it leaves the picture the greater part of a figure
 _NUMBERS = (ScalarFormatter, LogFormatter, LogitFormatter)
 """What writes numbers beside an axis, as formulas if matplotlib is set so; no name is written by these."""
+
+
+def truetype() -> AbstractContextManager[object]:
+    """A context in which PDF files hold their fonts as TrueType, as journals ask for, and text that can be searched."""
+    return rc_context({"pdf.fonttype": 42})
 
 
 def draw_plainly(figure: Figure) -> None:

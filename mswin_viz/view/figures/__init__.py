@@ -1,0 +1,1 @@
+"""Figures for print that no explorer draws: occlusion curves, and the figure of a paper."""
