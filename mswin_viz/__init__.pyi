@@ -57,6 +57,9 @@ from .analysis.shares.window_removal import (
     remove_each_window as remove_each_window,
 )
 from .analysis.shares.window_shuffle import shuffle_windows as shuffle_windows
+from .analysis.text_search.recall import TextRecall as TextRecall, text_recall as text_recall
+from .analysis.text_search.record import TextSearch as TextSearch
+from .analysis.text_search.search import search_text as search_text
 from .analysis.windows.activations import (
     WindowActivations as WindowActivations,
     window_activations as window_activations,
