@@ -37,7 +37,10 @@ from .analysis.measures.null_comparison import (
     compare_with_nulls as compare_with_nulls,
 )
 from .analysis.measures.null_features import null_features as null_features
-from .analysis.measures.retrieval import RetrievalReport as RetrievalReport, retrieval as retrieval
+from .analysis.measures.reranking import rerank as rerank
+from .analysis.measures.reranking_record import Reranking as Reranking
+from .analysis.measures.retrieval import retrieval as retrieval
+from .analysis.measures.retrieval_record import RetrievalReport as RetrievalReport
 from .analysis.projection.coupling_sweep import (
     CouplingSweep as CouplingSweep,
     coupling_sweep as coupling_sweep,

@@ -200,7 +200,8 @@ def ranked_queries(
             if steps.stopping():
                 raise StoppedError(f"ranking was stopped after {steps.done} of {steps.total} queries")
             rows = _compared(table, feature, np.concatenate([gallery, query]))
-            values[query], _, causes = measured_queries(rows, who, query, gallery, metric=table.metric)
+            found = measured_queries(rows, who, query, gallery, metric=table.metric)
+            values[query], causes = found.ap, found.unanswered
             steps.passed(len(query))
         unanswered += causes
         n_queries += len(query)
