@@ -12,6 +12,7 @@ from .analysis.embeddings.pair_shares import (
     PairShares as PairShares,
     pair_window_shares as pair_window_shares,
 )
+from .analysis.embeddings.query_table import query_table as query_table
 from .analysis.embeddings.store import Store as Store, open_store as open_store
 from .analysis.embeddings.store_export import export_store as export_store
 from .analysis.embeddings.table import EmbeddingTable as EmbeddingTable
