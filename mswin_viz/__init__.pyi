@@ -145,6 +145,10 @@ from .view.reports.ablation_words import (
     ablation_sentences as ablation_sentences,
 )
 from .view.retrieval.figures import ranked_figure as ranked_figure
+from .view.retrieval.saved_lists import (
+    SavedLists as SavedLists,
+    save_ranked_lists as save_ranked_lists,
+)
 from .view.retrieval.view import RetrievalView as RetrievalView
 from .view.scales.explorer import ScaleExplorer as ScaleExplorer
 

@@ -190,10 +190,11 @@ def ranked_queries(
     *,
     features: Sequence[str] = FEATURES,
     rule: str = "camera",
+    queries: Int[np.ndarray, " query"] | None = None,
     stop: Stop | None = None,
     report: Report | None = None,
 ) -> RankedQueries:
-    """Rank the candidates of every row, once for each list, as in :func:`neighbours`.
+    """Rank the candidates of every row, or of those in ``queries``, once for each list, as in :func:`neighbours`.
 
     The lists are those features of one table, or what is named. ``report(progress)`` is called, and ``stop()`` asked,
     before each block of queries and at the end. Raises ShapeError if a feature has no direction; StoppedError if
@@ -202,8 +203,9 @@ def ranked_queries(
     lists = features_of(table, features)
     first, who, unanswered, n_queries = lists.table, _matching(lists.table, rule), Counter[str](), 0
     found = {name: empty_values(len(first)) for name in lists.names}
-    steps = StepCounter(len(first) * len(found), reporter(report), stop, f"ranking {len(first)} queries")
-    for query, gallery in _rounds(first):
+    n_rows = len(first) if queries is None else len(queries)
+    steps = StepCounter(n_rows * len(found), reporter(report), stop, f"ranking {n_rows} queries")
+    for query, gallery in _rounds(first, queries):
         causes = Counter[str]()  # the same for every list
         for name, values in found.items():
             if steps.stopping():
@@ -262,10 +264,14 @@ def _gallery(table: EmbeddingTable, modality: str, split: str) -> Int[np.ndarray
     return rows[np.isin(table.split[rows], wanted)]
 
 
-def _rounds(table: EmbeddingTable) -> Iterator[tuple[Int[np.ndarray, " query"], Int[np.ndarray, " gallery"]]]:
+def _rounds(
+    table: EmbeddingTable, queries: Int[np.ndarray, " query"] | None
+) -> Iterator[tuple[Int[np.ndarray, " query"], Int[np.ndarray, " gallery"]]]:
     """Query rows, a block at a time, and their candidates; queries without candidates are left out."""
+    is_query = np.ones(len(table), bool) if queries is None else np.isin(np.arange(len(table)), queries)
     for modality in table.modalities:
         rows = table.rows(modality)
+        rows = rows[is_query[rows]]
         for split in np.unique(table.split[rows]):
             query, gallery = rows[table.split[rows] == split], _gallery(table, modality, split)
             for start in range(0, len(query) if len(gallery) else 0, _AT_ONCE):
