@@ -12,6 +12,7 @@ from .analysis.embeddings.pair_shares import (
     PairShares as PairShares,
     pair_window_shares as pair_window_shares,
 )
+from .analysis.embeddings.query_table import query_table as query_table
 from .analysis.embeddings.store import Store as Store, open_store as open_store
 from .analysis.embeddings.store_export import export_store as export_store
 from .analysis.embeddings.table import EmbeddingTable as EmbeddingTable
@@ -42,7 +43,10 @@ from .analysis.measures.null_comparison import (
     compare_with_nulls as compare_with_nulls,
 )
 from .analysis.measures.null_features import null_features as null_features
-from .analysis.measures.retrieval import RetrievalReport as RetrievalReport, retrieval as retrieval
+from .analysis.measures.reranking import rerank as rerank
+from .analysis.measures.reranking_record import Reranking as Reranking
+from .analysis.measures.retrieval import retrieval as retrieval
+from .analysis.measures.retrieval_record import RetrievalReport as RetrievalReport
 from .analysis.projection.coupling_sweep import (
     CouplingSweep as CouplingSweep,
     coupling_sweep as coupling_sweep,
@@ -62,6 +66,9 @@ from .analysis.shares.window_removal import (
     remove_each_window as remove_each_window,
 )
 from .analysis.shares.window_shuffle import shuffle_windows as shuffle_windows
+from .analysis.text_search.recall import TextRecall as TextRecall, text_recall as text_recall
+from .analysis.text_search.record import TextSearch as TextSearch
+from .analysis.text_search.search import search_text as search_text
 from .analysis.windows.activations import (
     WindowActivations as WindowActivations,
     window_activations as window_activations,
@@ -144,6 +151,10 @@ from .view.reports.ablation_words import (
     ablation_sentences as ablation_sentences,
 )
 from .view.retrieval.figures import ranked_figure as ranked_figure
+from .view.retrieval.saved_lists import (
+    SavedLists as SavedLists,
+    save_ranked_lists as save_ranked_lists,
+)
 from .view.retrieval.view import RetrievalView as RetrievalView
 from .view.scales.explorer import ScaleExplorer as ScaleExplorer
 

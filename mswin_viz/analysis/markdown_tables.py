@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+NO_NUMBER = "\N{EN DASH}"
+"""What stands in a cell that was not measured."""
+
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, padded: bool = False) -> list[str]:
     """Lines of a table; the first column names the rows. ``padded`` cells are as wide as their column."""

@@ -11,7 +11,17 @@ from typing import Annotated
 import typer
 
 from mswin_viz import __version__
-from mswin_viz.cli import attributing, data, jupyter, measuring, occluding, rendering, storing, training
+from mswin_viz.cli import (
+    attributing,
+    data,
+    jupyter,
+    measuring,
+    occluding,
+    ranking,
+    rendering,
+    storing,
+    training,
+)
 from mswin_viz.cli.shared_options import Command, Commands
 from mswin_viz.cli.terminal import Notices, echo, take_any_character
 from mswin_viz.data.shown_text import shown_text
@@ -45,6 +55,7 @@ COMMANDS = {
         rendering.render,
         "mswin-viz render photos --out heatmaps --format pdf --sheet sheet.png --scale 8",
     ),
+    "rank": (ranking.rank, "mswin-viz rank RGBNT201 --out lists --worst 20 --k 10 --modality NI"),
     "train-embedded": (training.train_embedded, "mswin-viz train-embedded work --device cuda"),
 }
 """Name -> what it runs, and its example."""

@@ -65,18 +65,26 @@ def evaluate(
     ] = 1,
     addon: AnyAddon = None,
     addon_weights: AddonWeights = None,
+    reranking: Annotated[
+        bool,
+        typer.Option(
+            "--reranking", help="Re-rank every list by k-reciprocal neighbours: k1 20, k2 6, lambda 0.3."
+        ),
+    ] = False,
 ) -> None:
     """Measure retrieval, zero-shot attributes and captions on people drawn for this run, beside baselines."""
     at_least(2, most=MOST_PEOPLE, identities=identities)
     check_seed(seed)
     chosen = chosen_addon(addon, addon_weights and existing(addon_weights, "--addon-weights"))
     from mswin_viz.analysis.experiments.evaluation import evaluate_model
+    from mswin_viz.analysis.measures.reranking_record import Reranking
     from mswin_viz.model.loading import load_model
     from mswin_viz.view.reports.evaluation_table import table
 
     evaluation = evaluate_model(
-        load_model(model, addon=chosen), identities=identities, seed=seed, workers=cores()
-    )
+        load_model(model, addon=chosen), identities=identities, seed=seed, workers=cores(),
+        reranking=Reranking() if reranking else None,
+    )  # fmt: skip
     stored = evaluation.as_json()
     _show(lambda: table(evaluation), stored, "evaluation.json")
 

@@ -183,3 +183,24 @@ def test_a_refusal_names_the_place_and_the_rule(tmp_path: Path, path: tuple, new
     with pytest.raises(DataError, match=r"write one with `mswin-viz ablate --out FILE.json`") as caught:
         stored_ablation(file)
     assert said in str(caught.value)
+
+
+def test_minp_has_a_column_where_it_was_stored_and_a_dash_where_it_was_not(tmp_path: Path) -> None:
+    file, found = tmp_path / "ablation.json", reduced()
+    before = ablation_words.full(found)
+    assert "mINP" not in before + ablation_words.ablation_brief(found)
+    for by_row in found["scores"].values():
+        for cells in by_row.values():
+            for cell in cells.values():
+                cell["mINP"] = copy.deepcopy(cell["mAP"])
+    del found["scores"]["standard"]["windows_4"]["TI"]["mINP"]
+    file.write_text(json.dumps(found), encoding="utf-8")
+    stored = stored_ablation(file)
+    cell = stored["scores"]["standard"]["plain_cls"]["TI"]
+    shown = f" / {100 * cell['rank1']['mean']:.1f} / {100 * cell['mAP']['mean']:.1f} |"
+    lines = ablation_words.full(stored).splitlines()
+    assert any(line.startswith("| plain CLS |") and line.endswith(shown) for line in lines)
+    assert sum(" / \N{EN DASH} |" in line for line in lines) == 1
+    brief = ablation_words.ablation_brief(stored)
+    assert brief.splitlines()[2].count(" mINP |") == 2
+    assert sum("\N{EN DASH}" in line for line in brief.splitlines()) == 1

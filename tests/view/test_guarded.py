@@ -30,8 +30,15 @@ from mswin_viz.view.embeddings import board as embedding_board
 from mswin_viz.view.embeddings import explorer as embedding_explorer
 from mswin_viz.view.parts import background, figure_download, neighbour_rows
 from mswin_viz.view.parts.worker import Worker
-from mswin_viz.view.retrieval import pair_panel, pair_work, query_choice, query_menu, ranked_words, rankings
-from mswin_viz.view.retrieval import view as retrieval_view
+from mswin_viz.view.retrieval import (
+    pair_panel,
+    pair_work,
+    query_choice,
+    query_menu,
+    ranked_words,
+    rankings,
+    shown_figure,
+)
 from mswin_viz.view.scales import explorer, figure, share_bars, taken_away
 from mswin_viz.view.scales.result_cache import ResultCache
 from mswin_viz.view.widgets import maps
@@ -450,7 +457,7 @@ FAULTS = [
     Fault("embeddings", embedding_board.PointPanel, "compare_with", neighbour),
     Fault("embeddings", embedding_board, "thumbnail", hover),
     Fault("rankings_of", rankings, "ranked_queries", press),
-    Fault("rankings_of", rankings.Rankings, "table", lambda view: setattr(view, "k", 5 - view.k), True),
+    Fault("rankings_of", rankings.Rankings, "lists", lambda view: setattr(view, "k", 5 - view.k), True),
     Fault("rankings_of", ranked_words, "summary", lambda view: setattr(view, "k", 5 - view.k), True),
     Fault("rankings_of", query_menu, "matching", lambda view: setattr(view.controls.search, "value", f"{time.monotonic()}")),
     Fault("rankings_of", query_menu.QueryMenu, "_on_listed", lambda view: setattr(view.controls.query, "value", view.controls.query.options[2][1])),
@@ -458,7 +465,7 @@ FAULTS = [
     Fault("rankings_of", query_menu.QueryMenu, "_step", lambda view: view.controls.previous.click()),
     Fault("rankings_of", query_choice, "jump_order", lambda view: view.controls.jumps["worst"].click()),
     Fault("rankings_of", figure_download, "figure_bytes", lambda view: view.download.button.click()),
-    Fault("rankings_of", retrieval_view, "ranked_figure", lambda view: view.download.button.click()),
+    Fault("rankings_of", shown_figure, "ranked_figure", lambda view: view.download.button.click()),
     Fault("rankings_of", pair_work, "pair_window_shares", click_result),
     Fault("rankings_of", pair_panel, "pair_panels", click_result),
     Fault("rankings_of", pair_panel, "pair_html", click_result),

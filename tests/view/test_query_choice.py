@@ -48,6 +48,9 @@ def test_the_worst_queries_come_first_and_those_without_a_match_never() -> None:
 
 
 def test_a_summary_counts_gains_and_losses() -> None:
-    words = summary(np.array([0.5, 0.5, 0.25, NAN]), np.array([0.25, 1.0, 0.25, NAN]))
+    plain, enhanced = np.array([0.5, 0.5, 0.25, NAN]), np.array([0.25, 1.0, 0.25, NAN])
+    words = summary({"plain": plain, "enhanced": enhanced})
     assert "mAP plain 0.417, enhanced 0.500; of 3 queries 1 gained, 1 lost, 1 did not change" in words
-    assert "no query" in summary(np.array([NAN]), np.array([NAN]))
+    assert "no query" in summary({"plain": np.array([NAN]), "enhanced": np.array([NAN])})
+    several = summary({"a": plain, "b": enhanced, "c": plain})
+    assert several == "mAP a 0.417, b 0.500, c 0.417; over 3 queries"

@@ -61,7 +61,7 @@ def identities_frame(view: EmbeddingView) -> pd.DataFrame:
 def measures_frame(view: EmbeddingView) -> pd.DataFrame:
     """One line for each modality: every measure of the full space; and the quality of the maps, which is of all rows.
 
-    mAP, Rank-1 and overlap are fractions, over ``n_queries`` of ``n_asked`` queries; ``low`` and ``high`` end the 95
+    mAP, mINP, Rank-1 and overlap are fractions, over ``n_queries`` of ``n_asked`` queries; ``low`` and ``high`` end the 95
     % interval of the change of mAP; a ``map_`` column says how faithful a map is to its own full space.
     """
     import pandas as pd
@@ -136,6 +136,10 @@ def _measures(comparison: Comparison) -> dict[str, float | str]:
         "overlap_k": comparison.k,
         "cka": comparison.cka,
     }
+    inp_gap = comparison.inp_difference_interval
+    numbers |= {"plain_mINP": comparison.plain.mINP, "enhanced_mINP": comparison.enhanced.mINP}
+    numbers |= {"mINP_change": inp_gap.value, "mINP_low": inp_gap.low, "mINP_high": inp_gap.high}
+    numbers["mINP_p"] = comparison.inp_test.p
     for name, report in (("plain", comparison.plain), ("enhanced", comparison.enhanced)):
         numbers |= {f"{name}_rank{rank}": value for rank, value in report.cmc.items()}
     return numbers

@@ -11,10 +11,12 @@ import numpy as np
 
 from mswin_viz.analysis.arrays import check_counts, chosen_rows
 from mswin_viz.analysis.attribution.target import FEATURES
+from mswin_viz.analysis.embeddings.named_features import NamedFeatures, features_of
+from mswin_viz.analysis.embeddings.query_values import QueryValues, empty_values, fill_values
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.matching import Matching, matching, unanswered_words
 from mswin_viz.analysis.measures.ranking import DIGITS, ranked, similarities
-from mswin_viz.analysis.measures.retrieval import average_precision, measured_queries
+from mswin_viz.analysis.measures.retrieval import average_precision
 from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import OptionError, ShapeError, StoppedError
@@ -170,42 +172,57 @@ def neighbours(
 class RankedQueries:
     """How well every row of a table is answered by all that :func:`neighbours` ranks for it.
 
-    ``precisions`` has the average precision of each row, by feature; NaN where nothing is right. ``notes`` say over how
-    many of the queries they are, what the rule could not do for want of numbers, and how many images have no row.
+    ``values`` has what is known of each row, by list. ``notes`` say over how many of the queries they are, what the rule
+    could not do for want of numbers, and how many images have no row.
     """
 
-    precisions: Mapping[str, Float[np.ndarray, " row"]]
+    values: Mapping[str, QueryValues]
     notes: tuple[str, ...]
+
+    @property
+    def precisions(self) -> dict[str, Float[np.ndarray, " row"]]:
+        """The average precision of each row, by list; NaN where nothing is right."""
+        return {name: values.average_precision for name, values in self.values.items()}
 
 
 def ranked_queries(
-    table: EmbeddingTable,
+    table: EmbeddingTable | NamedFeatures,
     *,
     features: Sequence[str] = FEATURES,
     rule: str = "camera",
+    queries: Int[np.ndarray, " query"] | None = None,
     stop: Stop | None = None,
     report: Report | None = None,
 ) -> RankedQueries:
-    """Rank the candidates of every row, once for each feature, as in :func:`neighbours`.
+    """Rank the candidates of every row, or of those in ``queries``, once for each list, as in :func:`neighbours`.
 
-    ``report(progress)`` is called, and ``stop()`` asked, before each block of queries and at the end. Raises
-    ShapeError if a feature has no direction; StoppedError if ``stop`` said so.
+    The lists are those features of one table, or what is named. ``report(progress)`` is called, and ``stop()`` asked,
+    before each block of queries and at the end. Raises ShapeError if a feature has no direction; StoppedError if
+    ``stop`` said so.
     """
-    who, unanswered, n_queries = _matching(table, rule), Counter[str](), 0
-    precisions = {feature: np.full(len(table), np.nan) for feature in features}
-    steps = StepCounter(len(table) * len(features), reporter(report), stop, f"ranking {len(table)} queries")
-    for query, gallery in _rounds(table):
-        causes = Counter[str]()  # the same for every feature
-        for feature, values in precisions.items():
+    lists = features_of(table, features)
+    first, who, unanswered, n_queries = lists.table, _matching(lists.table, rule), Counter[str](), 0
+    found = {name: empty_values(len(first)) for name in lists.names}
+    n_rows = len(first) if queries is None else len(queries)
+    steps = StepCounter(n_rows * len(found), reporter(report), stop, f"ranking {n_rows} queries")
+    for query, gallery in _rounds(first, queries):
+        causes = Counter[str]()  # the same for every list
+        for name, values in found.items():
             if steps.stopping():
                 raise StoppedError(f"ranking was stopped after {steps.done} of {steps.total} queries")
-            rows = _compared(table, feature, np.concatenate([gallery, query]))
-            values[query], _, causes = measured_queries(rows, who, query, gallery, metric=table.metric)
+            own, feature = lists.of[name]
+            rows = _compared(own, feature, np.concatenate([gallery, query]))
+            causes = fill_values(values, rows, who, (query, gallery), metric=own.metric)
             steps.passed(len(query))
         unanswered += causes
         n_queries += len(query)
-    notes = (*_unanswered_notes(unanswered, n_queries, rule), *who.notes(), *failed_words(table))
-    return RankedQueries(precisions, notes)
+    notes = (
+        *_unanswered_notes(unanswered, n_queries, rule),
+        *who.notes(),
+        *lists.notes,
+        *failed_words(lists),
+    )
+    return RankedQueries(found, notes)
 
 
 def _unanswered_notes(unanswered: Counter[str], n_queries: int, rule: str) -> list[str]:
@@ -218,7 +235,7 @@ def _unanswered_notes(unanswered: Counter[str], n_queries: int, rule: str) -> li
     ]
 
 
-def failed_words(table: EmbeddingTable) -> list[str]:
+def failed_words(table: EmbeddingTable | NamedFeatures) -> list[str]:
     """How many images have no row, and the first reason; nothing where all have one."""
     if not table.failed:
         return []
@@ -247,10 +264,14 @@ def _gallery(table: EmbeddingTable, modality: str, split: str) -> Int[np.ndarray
     return rows[np.isin(table.split[rows], wanted)]
 
 
-def _rounds(table: EmbeddingTable) -> Iterator[tuple[Int[np.ndarray, " query"], Int[np.ndarray, " gallery"]]]:
+def _rounds(
+    table: EmbeddingTable, queries: Int[np.ndarray, " query"] | None
+) -> Iterator[tuple[Int[np.ndarray, " query"], Int[np.ndarray, " gallery"]]]:
     """Query rows, a block at a time, and their candidates; queries without candidates are left out."""
+    is_query = np.ones(len(table), bool) if queries is None else np.isin(np.arange(len(table)), queries)
     for modality in table.modalities:
         rows = table.rows(modality)
+        rows = rows[is_query[rows]]
         for split in np.unique(table.split[rows]):
             query, gallery = rows[table.split[rows] == split], _gallery(table, modality, split)
             for start in range(0, len(query) if len(gallery) else 0, _AT_ONCE):

@@ -22,13 +22,13 @@ RULE = (
     "the same sign (at least three seeds, unless neither row is trained). Nothing is corrected for the number of "
     "comparisons: among many, some are told apart by chance."
 )
-_MEASURES = {"mAP": "ap", "rank1": "first"}
+_MEASURES = {"mAP": "ap", "rank1": "first", "mINP": "inp"}
 
 
 def as_json(ablation: Ablation, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Costs, scores with intervals, and every row's paired difference to plain CLS and from the full windows.
 
-    All are fractions. ``scores[split][row][column][measure]`` has ``mean``, ``low``, ``high``, ``per_seed``,
+    All are fractions. ``scores[split][row][column][measure]``, of ``mAP``, ``rank1`` and ``mINP``, has ``mean``, ``low``, ``high``, ``per_seed``,
     ``minus_plain``, ``windows_minus`` (the row of all windows minus this one) and, of the control of a user's module,
     ``own_minus`` (the module's row minus this one); None in place of a number that
     could not be measured. ``queries[split]`` has ``asked`` and ``answered``; ``settings``, what was run, are kept as
@@ -63,7 +63,11 @@ def _counts(plain: QueryScores) -> dict[str, int]:
 def _split(ablation: Ablation, split: str) -> dict[str, Any]:
     return {
         name: {
-            column: {measure: _cell(ablation, split, name, field, c) for measure, field in _MEASURES.items()}
+            column: {
+                measure: _cell(ablation, split, name, field, c)
+                for measure, field in _MEASURES.items()
+                if getattr(ablation.scores[split][name], field) is not None
+            }
             for c, column in enumerate(ablation.columns)
         }
         for name in ablation.scores[split]

@@ -90,10 +90,12 @@ STANDARD_PLAN = AblationPlan()
 
 @dataclass(frozen=True, eq=False)
 class QueryScores:
-    """Average precision, and whether the first result is right, of every query in every run; NaN without a match."""
+    """Of every query in every run, NaN without a match: average precision, whether the first result is right, and the
+    inverse negative penalty (None where that was not measured)."""
 
     ap: Float[np.ndarray, "run query column"]
     first: Float[np.ndarray, "run query column"]
+    inp: Float[np.ndarray, "run query column"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,9 +158,9 @@ def run_ablation(
 
 def _runs(
     row: HeadRow, training: Sequence[LabelledTokens], tests: Mapping[str, LabelledTokens], plan: AblationPlan, bar: tqdm
-) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:  # fmt: skip
+) -> dict[str, list[tuple[np.ndarray, ...]]]:  # fmt: skip
     """Split -> measurements of each run; an untrained head has one."""
-    runs: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {split: [] for split in tests}
+    runs: dict[str, list[tuple[np.ndarray, ...]]] = {split: [] for split in tests}
     tokens, labels = modality_classes(training)
     for seed in range(plan.n_seeds if row.is_trained else 1):
         bar.set_postfix_str(f"{row.name}, seed {seed}")
@@ -171,16 +173,17 @@ def _runs(
     return runs
 
 
-def _measured(world: LabelledTokens, head: Head | None) -> tuple[np.ndarray, np.ndarray]:
-    """Average precision, and whether the first result is right, of each query in each column."""
+def _measured(world: LabelledTokens, head: Head | None) -> tuple[np.ndarray, ...]:
+    """The fields of `QueryScores`, of each query in each column."""
     reports = [retrieved(world, features) for features in head_features(world, head)]
     first = [np.where(np.isnan(r.first_match), np.nan, r.first_match == 1) for r in reports]
-    return np.stack([report.per_query_ap for report in reports], axis=1), np.stack(first, axis=1)
+    inp = [report.per_query_inp for report in reports if report.per_query_inp is not None]
+    measures = ([report.per_query_ap for report in reports], first, inp)
+    return tuple(np.stack(each, axis=1) for each in measures)
 
 
-def _stacked(runs: Sequence[tuple[np.ndarray, np.ndarray]]) -> QueryScores:
-    ap, first = (np.stack(measure) for measure in zip(*runs, strict=True))
-    return QueryScores(ap, first)
+def _stacked(runs: Sequence[tuple[np.ndarray, ...]]) -> QueryScores:
+    return QueryScores(*(np.stack(measure) for measure in zip(*runs, strict=True)))
 
 
 def _columns(worlds: Sequence[LabelledTokens]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mswin_viz.analysis.measures.reranking_record import Reranking
 from mswin_viz.analysis.measures.retrieval import retrieval
 from mswin_viz.analysis.measures.zeroshot import text_to_image, zero_shot
 from mswin_viz.data.images.image_source import MODALITIES
@@ -44,10 +45,11 @@ Features = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Measures:
-    """Mean average precision and Rank-1 of a retrieval, fractions."""
+    """Mean average precision, Rank-1 and mean inverse negative penalty of a retrieval, fractions; NaN where not measured."""
 
     mAP: float  # noqa: N815 (the field's name)
     rank1: float
+    mINP: float = float("nan")  # noqa: N815 (the field's name)
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Evaluation:
 
     ``model`` says in words what was measured; identities, seed, cameras and shots, who was drawn for each split.
     Retrieval is by split, then features, then ``"RGB"``, ``"NI"``, ``"TI"`` or ``"three_together"``, ranked by
-    ``metric``. What needs a text tower is None without one; the notes say what was left out, and why.
+    ``metric``, and re-ranked as ``reranking`` says, if it does. What needs a text tower is None without one; the notes say what was left out, and why.
     """
 
     model: Mapping[str, str]
@@ -98,6 +100,7 @@ class Evaluation:
     text_to_image: CaptionSearch | None
     notes: tuple[str, ...]
     metric: str = "cosine"
+    reranking: Reranking | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The same as nested dictionaries."""
@@ -105,11 +108,18 @@ class Evaluation:
 
 
 def evaluate_model(
-    model: Model, *, identities: int, seed: int, workers: int = 1, progress: bool = True
+    model: Model,
+    *,
+    identities: int,
+    seed: int,
+    workers: int = 1,
+    progress: bool = True,
+    reranking: Reranking | None = None,
 ) -> Evaluation:
     """Every figure of the model card.
 
-    Retrieval is of raw features by the model's metric, all against all, the query's own identity and camera left out.
+    Retrieval is of raw features by the model's metric, all against all, the query's own identity and camera left out;
+    re-ranked, if that is asked for, in every row and column.
     There are as many ``identities`` in the standard as in the look-alike split, of the world ``seed``, which also
     seeds the random network and features. Workers draw, as in `mswin_viz.data.synthetic.crowd.pictures`. Raises
     OptionError if there are fewer than two identities; PromptError if a prompt or caption does not fit the text
@@ -127,7 +137,9 @@ def evaluate_model(
     by_split, rgb = {}, []
     for split, crowd in crowds.items():
         features = _features(model, random, crowd, workers=workers, progress=progress)
-        by_split[split] = {row: _retrieved(named, crowd, model.metric) for row, named in features.items()}
+        by_split[split] = {
+            row: _retrieved(named, crowd, model.metric, reranking) for row, named in features.items()
+        }
         if split == "standard":
             rgb = [features[row]["RGB"] for row in ("plain_cls", "random_network")]
     standard = crowds["standard"]
@@ -142,6 +154,7 @@ def evaluate_model(
         text_to_image=_searched(rgb, texts, standard) if texts else None,
         notes=() if texts else ("no text tower: zero-shot and text to image are left out",),
         metric=model.metric,
+        reranking=reranking,
     )
 
 
@@ -184,14 +197,16 @@ def _mean_colours(images: Sequence[FittedImage]) -> np.ndarray:
     return np.stack([np.asarray(picture, np.float64).ravel() for picture in seen])
 
 
-def _retrieved(features: Features, crowd: Crowd, metric: str) -> dict[str, Measures]:
+def _retrieved(
+    features: Features, crowd: Crowd, metric: str, reranking: Reranking | None
+) -> dict[str, Measures]:
     """All against all, in each modality and in all of them concatenated raw, as the host model does."""
     together = np.concatenate([features[name] for name in MODALITIES], axis=1)
     reports = {
-        name: retrieval(array, crowd.pids, crowd.camids, ranks=(1,), metric=metric)
+        name: retrieval(array, crowd.pids, crowd.camids, ranks=(1,), metric=metric, reranking=reranking)
         for name, array in {**features, "three_together": together}.items()
     }
-    return {name: Measures(report.mAP, report.cmc[1]) for name, report in reports.items()}
+    return {name: Measures(report.mAP, report.cmc[1], report.mINP) for name, report in reports.items()}
 
 
 def _words(crowd: Crowd) -> list[dict[str, str]]:

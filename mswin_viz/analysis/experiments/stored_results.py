@@ -51,7 +51,7 @@ class _Change(_Interval):
 
 
 class _Measure(_Interval):
-    """mAP or Rank-1 of a row."""
+    """mAP, Rank-1 or mINP of a row."""
 
     mean: _Fraction | None
     low: _Fraction | None
@@ -63,10 +63,16 @@ class _Measure(_Interval):
 
 
 class _Cell(StoredRecord):
-    """Of a row in a column."""
+    """Of a row in a column; results stored by earlier versions have no mINP."""
 
     mAP: _Measure  # noqa: N815 (the field's name)
     rank1: _Measure
+    mINP: _Measure | None = None  # noqa: N815 (the field's name)
+
+    @property
+    def measures(self) -> list[_Measure]:
+        """Those that are there."""
+        return [one for one in (self.mAP, self.rank1, self.mINP) if one is not None]
 
 
 class _Row(StoredRecord):
@@ -126,7 +132,7 @@ class _Ablation(StoredRecord):
     def _check_cells(self, where: str, name: str, cells: Mapping[str, _Cell]) -> None:
         if set(cells) != set(self.columns):
             raise ValueError(f"{where} must have one entry for each of columns")
-        for measure in (each for cell in cells.values() for each in (cell.mAP, cell.rank1)):
+        for measure in (each for cell in cells.values() for each in cell.measures):
             if name != PLAIN and measure.minus_plain is None:
                 raise ValueError(f"{where} lacks minus_plain")
             if self.reference in self.rows and name != self.reference and measure.windows_minus is None:

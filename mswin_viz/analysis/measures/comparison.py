@@ -18,14 +18,9 @@ from mswin_viz.analysis.measures.feature_spaces import (
     silhouettes,
 )
 from mswin_viz.analysis.measures.matching import matching
-from mswin_viz.analysis.measures.paired_statistics import bootstrap_means, interval, sign_flip
+from mswin_viz.analysis.measures.paired_retrieval import paired_retrieval
 from mswin_viz.analysis.measures.ranking import compared_rows
-from mswin_viz.analysis.measures.retrieval import (
-    RetrievalOptions,
-    RetrievalReport,
-    RetrievalRequest,
-    report_of,
-)
+from mswin_viz.analysis.measures.retrieval import RetrievalOptions, RetrievalRequest, report_of
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
 from mswin_viz.errors import ShapeError, StoppedError
@@ -81,7 +76,7 @@ def compare(
     ----------
     plain, enhanced
         CLS of the same images without and with the add-on.
-    pids, camids, query, gallery, rule, scenes, metric, ranks
+    pids, camids, query, gallery, rule, scenes, metric, ranks, reranking
         As in :func:`retrieval`. Neighbour overlap, silhouettes and CKA are over all images, by the same metric. An image of
         unknown identity is like no other: a distractor, and a cluster by itself.
     k
@@ -132,13 +127,11 @@ def compare(
         raise ShapeError(f"a comparison needs one pid for each of {len(a)} images: got ({len(who)},)")
     steps = StepCounter(_STEPS, reporter(rest.report), rest.stop, "comparing plain with enhanced")
     before, after = (_step(steps, report_of(rows, who, retrieving)) for rows in (a, b))
-    identities = _step(steps, _identities(before, after, rest))
+    paired = _step(steps, paired_retrieval(before, after, draws=rest.draws, flips=rest.flips, seed=rest.seed))
     near = min(rest.k, len(a) - 1)
     overlap = _step(steps, neighbour_overlap(a, b, k=near))
     return Comparison(
-        plain=before,
-        enhanced=after,
-        **identities,
+        **vars(paired),
         k=near,
         overlap=overlap,
         plain_silhouette=silhouettes(a, who.identities, metric=retrieving.metric),
@@ -175,32 +168,3 @@ def _notes(plain: np.ndarray, enhanced: np.ndarray, wanted: int, used: int) -> I
             f"{again} of {n} images equal an earlier one in both spaces (as where the query set is the gallery); "
             "here they count each time, as neighbours too."
         )
-
-
-def _identities(before: RetrievalReport, after: RetrievalReport, request: _Request) -> dict[str, Any]:
-    """The fields of a `Comparison` on the identities with an answered query: AP, intervals of the mAPs, and the test."""
-    answered = ~np.isnan(before.per_query_ap)
-    identities, owner, counts = np.unique(
-        before.query_pids[answered], return_inverse=True, return_counts=True
-    )
-    plain, enhanced = before.per_query_ap[answered], after.per_query_ap[answered]
-    sums = np.stack(
-        [
-            np.bincount(owner, weights=ap, minlength=len(identities))
-            for ap in (plain, enhanced, enhanced - plain)
-        ],
-        axis=1,
-    )
-    seed, has_spread = request.seed, len(identities) > 1
-    drawn = bootstrap_means(sums, counts, draws=request.draws, seed=seed) if has_spread else None
-    values = {"plain": before.mAP, "enhanced": after.mAP, "difference": after.mAP - before.mAP}
-    return {
-        "identities": identities,
-        "n_queries": counts,
-        "plain_ap": sums[:, 0] / counts,
-        "enhanced_ap": sums[:, 1] / counts,
-        "test": sign_flip(sums[:, 2], counts, flips=request.flips, seed=seed),
-    } | {
-        f"{name}_interval": interval(value, None if drawn is None else drawn[:, column])
-        for column, (name, value) in enumerate(values.items())
-    }

@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mswin_viz.analysis.measures.paired_retrieval import (
+    ALPHA,
+    NO_INTERVAL,
+    NO_TEST,
+    unmeasured_words,
+    verdict_of,
+)
 from mswin_viz.analysis.measures.paired_statistics import Interval, PairedTest
-from mswin_viz.analysis.measures.ranking import METRIC_WORDS
-from mswin_viz.analysis.measures.retrieval import RetrievalReport
+from mswin_viz.analysis.measures.retrieval_record import RetrievalReport
 
 if TYPE_CHECKING:
     import pandas as pd
     from jaxtyping import Float, Int
-
-NOT_MEASURED = "not measured"
-"""How a verdict begins where fewer than two identities have a match."""
-ALPHA = 0.05
-"""Below it a p is taken for a difference."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -55,6 +56,10 @@ class Comparison:
         Index of the image of each query, ``[q]``.
     notes
         What differs from the request, in sentences.
+    plain_inp, enhanced_inp
+        Mean inverse negative penalty of each identity's queries, ``[i]``, 0..1; None in a record that was made without it.
+    plain_inp_interval, enhanced_inp_interval, inp_difference_interval, inp_test
+        mINP of each and its change, as those of mAP, from the same draws of identities.
 
     Examples
     --------
@@ -64,7 +69,7 @@ class Comparison:
     ((8,), (32,), 10)
     >>> identities, images = compared.to_pandas()
     >>> identities.columns.tolist()
-    ['pid', 'n_queries', 'plain_ap', 'enhanced_ap', 'change']
+    ['pid', 'n_queries', 'plain_ap', 'enhanced_ap', 'change', 'plain_inp', 'enhanced_inp', 'inp_change']
     >>> len(images)
     32
     """
@@ -87,11 +92,23 @@ class Comparison:
     pids: Int[np.ndarray, " image"]
     query: Int[np.ndarray, " query"]
     notes: tuple[str, ...]
+    plain_inp: Float[np.ndarray, " identity"] | None = None
+    enhanced_inp: Float[np.ndarray, " identity"] | None = None
+    plain_inp_interval: Interval = NO_INTERVAL
+    enhanced_inp_interval: Interval = NO_INTERVAL
+    inp_difference_interval: Interval = NO_INTERVAL
+    inp_test: PairedTest = NO_TEST
 
     @property
     def change(self) -> Float[np.ndarray, " identity"]:
         """Enhanced minus plain average precision of each identity, ``[i]``."""
         return self.enhanced_ap - self.plain_ap
+
+    @property
+    def inp_change(self) -> Float[np.ndarray, " identity"]:
+        """Enhanced minus plain inverse negative penalty of each identity, ``[i]``; NaN in a record made without it."""
+        n = len(self.identities)
+        return _or_nan(self.enhanced_inp, n) - _or_nan(self.plain_inp, n)
 
     @property
     def cmc_change(self) -> Mapping[int, float]:
@@ -106,47 +123,41 @@ class Comparison:
     @property
     def unmeasured(self) -> str:
         """Why no verdict is possible; empty where one is."""
-        if len(self.identities) == 0:
-            return f"no query has a match ({self.plain.cause})"
-        if len(self.identities) == 1:
-            rest = f" ({self.plain.cause})" if self.plain.cause else ""
-            return f"only one identity has a match, and a test needs two{rest}"
-        return ""
+        return unmeasured_words(len(self.identities), self.plain)
 
     @property
     def verdict(self) -> str:
         """``"better"`` or ``"worse"`` (enhanced, by mAP) if p < 0.05 and 0 is outside the interval;
         ``"not measured: "`` and the cause where fewer than two identities have a match; else
         ``"cannot be told apart"``."""
-        if self.unmeasured:
-            return f"{NOT_MEASURED}: {self.unmeasured}"
-        change = self.difference_interval
-        if self.test.p < ALPHA and (change.low > 0 or change.high < 0):
-            return "better" if change.value > 0 else "worse"
-        return "cannot be told apart"
+        return verdict_of(self.difference_interval, self.test, self.unmeasured)
 
     def sentences(self) -> list[str]:
         """What each number says; no map is involved in any of them."""
         return [*self.notes, *_retrieval_words(self), *_space_words(self)]
 
     def to_pandas(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """A table of identities (``pid``, ``n_queries``, ``plain_ap``, ``enhanced_ap``, ``change``) and one of images.
+        """A table of identities (``pid``, ``n_queries``, ``plain_ap``, ``enhanced_ap``, ``change``, and the three of mINP) and one of images.
 
         The second is indexed by image and holds ``pid``, ``overlap``, ``plain_silhouette``,
-        ``enhanced_silhouette``, and of queries ``plain_ap``, ``enhanced_ap``, ``plain_first_match``,
-        ``enhanced_first_match`` (NaN elsewhere).
+        ``enhanced_silhouette``, and of queries ``plain_ap``, ``enhanced_ap``, and so on with ``inp``, ``first_match``
+        and ``last_match`` (NaN elsewhere).
         """
         import pandas as pd
 
         identities, images = pd.DataFrame({"pid": self.identities}), pd.DataFrame({"pid": self.pids})
         for name in ("n_queries", "plain_ap", "enhanced_ap", "change"):
             identities[name] = getattr(self, name)
+        for name in ("plain_inp", "enhanced_inp", "inp_change"):
+            identities[name] = _or_nan(getattr(self, name), len(self.identities))
         for name in ("overlap", "plain_silhouette", "enhanced_silhouette"):
             images[name] = getattr(self, name)
         for name, report in (("plain", self.plain), ("enhanced", self.enhanced)):
-            for column, values in (("ap", report.per_query_ap), ("first_match", report.first_match)):
+            of_queries = {"ap": report.per_query_ap, "first_match": report.first_match}
+            of_queries |= {"inp": report.per_query_inp, "last_match": report.last_match}
+            for column, values in of_queries.items():
                 images[f"{name}_{column}"] = np.nan
-                images.loc[self.query, f"{name}_{column}"] = values
+                images.loc[self.query, f"{name}_{column}"] = _or_nan(values, len(self.query))
         return identities, images
 
 
@@ -159,7 +170,7 @@ def _retrieval_words(comparison: Comparison) -> list[str]:
     words = [
         f"mAP {comparison.plain.mAP:.1%} plain, {comparison.enhanced.mAP:.1%} enhanced, over {comparison.plain.queries} "
         f"({len(comparison.identities)} {'identity' if comparison.unmeasured else 'identities'}), ranked by "
-        f"{METRIC_WORDS[comparison.plain.metric]}; change "
+        f"{comparison.plain.ranking_words}; change "
         f"{_points(gap.value)}{_range(gap)}.",
         *comparison.plain.unanswered_sentences(),
         f"Average precision rose for {up} {'identity' if up == 1 else 'identities'} and fell for {down}.",
@@ -179,6 +190,18 @@ def _retrieval_words(comparison: Comparison) -> list[str]:
     return [
         *words,
         f"Paired sign-flip test over identities ({kind} sign patterns, {test.patterns}): p = {test.p:.3g}; {verdict}.",
+        *_inp_words(comparison),
+    ]
+
+
+def _inp_words(comparison: Comparison) -> list[str]:
+    """What the hardest matches say; nothing of a record that was made without mINP."""
+    gap = comparison.inp_difference_interval
+    if np.isnan(gap.value):
+        return []
+    return [
+        f"mINP {comparison.plain.mINP:.1%} plain, {comparison.enhanced.mINP:.1%} enhanced (how far down a query's last match "
+        f"is); change {_points(gap.value)}{_range(gap)}, p = {comparison.inp_test.p:.3g}."
     ]
 
 
@@ -209,6 +232,11 @@ def _space_words(comparison: Comparison) -> list[str]:
 def _mean(values: np.ndarray) -> float:
     measured = values[~np.isnan(values)]
     return float(measured.mean()) if len(measured) else float("nan")
+
+
+def _or_nan(values: np.ndarray | None, n: int) -> np.ndarray:
+    """The values; NaN for each of ``n`` where a record was made without them."""
+    return np.full(n, np.nan) if values is None else values
 
 
 def _points(change: float) -> str:

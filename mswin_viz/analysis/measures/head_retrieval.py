@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.arrays import known_numbers
-from mswin_viz.analysis.measures.retrieval import RetrievalReport, retrieval
+from mswin_viz.analysis.measures.retrieval import retrieval
+from mswin_viz.analysis.measures.retrieval_record import RetrievalReport
 from mswin_viz.errors import OptionError
 from mswin_viz.model.training.heads import Head, enhanced_features
 from mswin_viz.model.training.labelled_tokens import LabelledTokens

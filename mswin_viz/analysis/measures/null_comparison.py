@@ -49,8 +49,8 @@ class NullComparison:
     def to_pandas(self) -> pd.DataFrame:
         """One row for each add-on, the trained one first.
 
-        ``mAP``, ``change`` from plain and its interval ``low``, ``high``, ``p`` of that change, ``rank1``,
-        ``overlap``, ``silhouette``, ``cka``; and of nulls ``trained_minus_null`` and ``p_trained_minus_null``.
+        ``mAP``, ``change`` from plain and its interval ``low``, ``high``, ``p`` of that change, ``rank1``, ``mINP``,
+        ``mINP_change`` and ``mINP_p`` of that, ``overlap``, ``silhouette``, ``cka``; and of nulls ``trained_minus_null`` and ``p_trained_minus_null``.
         """
         import pandas as pd
 
@@ -161,6 +161,9 @@ def _row(comparison: Comparison) -> dict[str, float]:
         "high": change.high,
         "p": comparison.test.p,
         "rank1": comparison.enhanced.cmc.get(1, float("nan")),
+        "mINP": comparison.enhanced.mINP,
+        "mINP_change": comparison.inp_difference_interval.value,
+        "mINP_p": comparison.inp_test.p,
         "overlap": float(comparison.overlap.mean()),
         "silhouette": comparison.mean_silhouettes[1],
         "cka": comparison.cka,

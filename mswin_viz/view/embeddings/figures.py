@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from mswin_viz.analysis.embeddings.export import measures_frame, points_frame
 from mswin_viz.analysis.embeddings.similarity_pairs import similarity_pairs
 from mswin_viz.analysis.embeddings.view import EmbeddingView
-from mswin_viz.analysis.measures.comparison_record import NOT_MEASURED
 from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.analysis.measures.null_comparison import NullComparison
+from mswin_viz.analysis.measures.paired_retrieval import NOT_MEASURED
 from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.figure_file import new_figure, tidy
@@ -128,7 +128,7 @@ def silhouette_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
 
 
 def measures_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
-    """mAP with its 95 % intervals, Rank-1, and its change against zero, by modality.
+    """mAP with its 95 % intervals, Rank-1, mINP, and the change of mAP against zero, by modality.
 
     Parameters
     ----------
@@ -166,8 +166,9 @@ def measures_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
         ends = np.nan_to_num(np.abs(ends - value[:, None]))
         bars = {"color": FEATURES[feature], "label": f"mAP, {feature}", "capsize": 2}
         levels.barh(places + shift, value, 0.32, xerr=ends.T, **bars)
-        label, rank1 = "Rank-1" if feature == "plain" else None, 100 * frame[f"{feature}_rank1"]
-        levels.plot(rank1, places + shift, "D", color="black", ms=4, mfc="white", label=label)
+        for measure, name, mark in (("rank1", "Rank-1", "D"), ("mINP", "mINP", "s")):
+            label, values = name if feature == "plain" else None, 100 * frame[f"{feature}_{measure}"]
+            levels.plot(values, places + shift, mark, color="black", ms=4, mfc="white", label=label)
     gaps = [view.comparisons[name].difference_interval for name in names]
     for place, gap, name in zip(places, gaps, names, strict=True):
         change.plot([100 * gap.low, 100 * gap.high], [place, place], color="0.3", lw=2, solid_capstyle="butt")
@@ -180,7 +181,7 @@ def measures_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
     levels.set_yticks(places, list(map(modality_words, names)))
     levels.set_xlabel("%, bars with 95 % intervals over identities", fontsize=8)
     change.set_xlabel("change of mAP, points (95 %)", fontsize=8)
-    levels.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    levels.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
     tidy(levels, change, size=8)
     change.set_ylim(-0.6, len(names) - 0.35)
     metric = METRIC_WORDS[view.table.metric]

@@ -19,7 +19,7 @@ _CAUTION = {
     "margin": "3px 0",
 }
 _HEADINGS = (
-    "", "mAP plain → enhanced", "change (95 % interval)", "p", "Rank-1", "neighbours kept", "verdict by mAP",
+    "", "mAP plain → enhanced", "change (95 % interval)", "p", "Rank-1", "mINP", "neighbours kept", "verdict by mAP",
 )  # fmt: skip
 
 
@@ -63,6 +63,7 @@ def _line(name: str, found: Comparison) -> Markup:
         f"{100 * gap.value:+.1f}{span}" if np.isfinite(gap.value) else "not measured",
         f"{found.test.p:.2g}" if np.isfinite(found.test.p) else "-",
         f"{_percent(found.plain.cmc[first])} → {_percent(found.enhanced.cmc[first])}",
+        f"{_percent(found.plain.mINP)} → {_percent(found.enhanced.mINP)}",
         f"{_percent(float(found.overlap.mean()))} of {found.k}",
         found.verdict,
     )

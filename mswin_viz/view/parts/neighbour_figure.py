@@ -18,10 +18,9 @@ from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.figure_file import new_figure
 from mswin_viz.view.parts.figure_text import MOST_OF_A_NAME, caption_lines, write_caption
-from mswin_viz.view.parts.neighbour_words import measures_in_words, sample_files, who
+from mswin_viz.view.parts.neighbour_words import list_title, measures_in_words, sample_files, who
 from mswin_viz.view.parts.row_pictures import joined, picture_size, read_or_blank
 from mswin_viz.view.widgets.colours import MARK_COLOURS
-from mswin_viz.view.widgets.labels import FEATURES
 
 GAP = 4
 """Pixels between joined modalities."""
@@ -55,12 +54,12 @@ def neighbours_figure(
     note: str = "",
     draw_below: Callable[[SubFigure, PageSize], None] | None = None,
 ) -> Figure:
-    """A query of the table and its ranked results, a row for each feature.
+    """A query of the table and its ranked results, a row for each list.
 
     Parameters
     ----------
     results
-        ``"plain"`` and/or ``"enhanced"`` -> neighbours of one query.
+        List -> neighbours of one query, such as ``"plain"`` and ``"enhanced"``.
     note
         Printed small below.
     draw_below
@@ -118,7 +117,7 @@ def _draw_query(part: SubFigure, table: EmbeddingTable, query: int, size: tuple[
 def _draw_list(
     part: SubFigure, table: EmbeddingTable, feature: str, ranked: Neighbours, page: PageSize
 ) -> None:
-    part.suptitle(f"{FEATURES[feature]}: {measures_in_words(ranked)}", fontsize=8, x=0.01, ha="left")
+    part.suptitle(f"{list_title(feature)}: {measures_in_words(ranked)}", fontsize=8, x=0.01, ha="left")
     axes = part.subplots(1, page.n_cols, squeeze=False)[0]
     for axis in axes:
         axis.set_axis_off()

@@ -1,4 +1,4 @@
-"""A row's nearest neighbours by plain and by enhanced features, as two ranked lists of thumbnails."""
+"""A row's nearest neighbours by plain and by enhanced features, or by several models, as ranked lists of thumbnails."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import anywidget
 import traitlets
 from matplotlib.figure import Figure
 
+from mswin_viz.analysis.embeddings.named_features import NamedFeatures
 from mswin_viz.analysis.embeddings.neighbours import Neighbours
 from mswin_viz.analysis.measures.matching import RULES
 from mswin_viz.data.shown_text import short_text
@@ -56,11 +57,11 @@ class NeighbourStrip(StoredView, anywidget.AnyWidget):
     clicked
         The row of the neighbour that was chosen by mouse or keyboard; -1 for none, and whenever ``row`` changes.
     query, lists, pictures
-        What is drawn: the query, the two lists, and JPEG files by row.
+        What is drawn: the query, the lists, and JPEG files by row.
     message
         Why there are no lists; empty otherwise.
     rows, results
-        What ranks the table's rows, and the records behind the lists, by feature; not sent to the browser.
+        What ranks the table's rows, and the records behind the lists, by list; not sent to the browser.
 
     Examples
     --------
@@ -84,7 +85,9 @@ class NeighbourStrip(StoredView, anywidget.AnyWidget):
     message = traitlets.Unicode().tag(sync=True)
 
     @made_whole()
-    def __init__(self, table: EmbeddingTable, *, has_addon: bool | None = None, **traits: Any) -> None:
+    def __init__(
+        self, table: EmbeddingTable | NamedFeatures, *, has_addon: bool | None = None, **traits: Any
+    ) -> None:
         self._lock, self._is_setting, self._has_addon = threading.RLock(), threading.Event(), has_addon
         self._guarded = Guard(self, lambda problems: self.set_trait("message", text_of(problems)))
         self.results: Mapping[str, Neighbours] = {}
@@ -110,19 +113,19 @@ class NeighbourStrip(StoredView, anywidget.AnyWidget):
 
     @property
     def table(self) -> EmbeddingTable:
-        """The table whose rows are ranked; change it with :meth:`replace`."""
+        """The table whose rows are ranked, of several the first; change it with :meth:`replace`."""
         return self.rows.table
 
-    def replace(self, table: EmbeddingTable, row: int = -1) -> None:
+    def replace(self, table: EmbeddingTable | NamedFeatures, row: int = -1) -> None:
         """Rank the rows of another table, for one of its rows as the query."""
         self.show(table, row, k=self.k, rule=self.rule)
 
-    def show(self, table: EmbeddingTable, row: int, *, k: int, rule: str) -> None:
+    def show(self, table: EmbeddingTable | NamedFeatures, row: int, *, k: int, rule: str) -> None:
         """Show the neighbours of one row; they are ranked once, however much of this changes."""
         with self._lock, self.hold_sync():
             self._is_setting.set()
             try:
-                if table is not self.table:
+                if table is not self.rows.given:
                     self.rows = NeighbourRows(table, has_addon=self._has_addon)
                     self.row = -1
                 self.row, self.k, self.rule = row, k, rule

@@ -7,13 +7,30 @@ from typing import TYPE_CHECKING
 from mswin_viz.analysis.embeddings.neighbours import Neighbours
 from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.data.sample import label_of
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.view.widgets.labels import FEATURES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mswin_viz.analysis.embeddings.table import EmbeddingTable
     from mswin_viz.data.images.image_source import Crop
+
+MOST_OF_A_LIST = 40
+"""Characters of a list's name in a title."""
+_MOST_BESIDE = 14  # of the same, beside a result
+
+
+def list_title(name: str, *, is_only: bool = False) -> str:
+    """What stands above a ranked list: which feature it is by, or the name that the user gave it."""
+    if is_only and name == "plain":
+        return "plain CLS (no add-on)"
+    return FEATURES.get(name) or short_text(name, MOST_OF_A_LIST)
+
+
+def short_title(name: str) -> str:
+    """The same beside a result, where there is little room."""
+    return short_text(name, _MOST_BESIDE)
 
 
 def sample_files(table: EmbeddingTable, row: int) -> dict[str, Path | Crop]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mswin_viz.analysis.experiments.stored_results import check_ablation
-from mswin_viz.analysis.markdown_tables import markdown_table, percent
+from mswin_viz.analysis.markdown_tables import NO_NUMBER, markdown_table, percent
 from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.data.images.image_source import joined_name
 
@@ -43,27 +43,35 @@ def ablation_table(stored: Stored) -> str:
     """
     check_ablation(stored)
     column, splits = stored["columns"][-1], list(stored["scores"])
-    heads, lines = ["head", "parameters", "MMACs"], []
+    heads, lines, with_inp = ["head", "parameters", "MMACs"], [], has_inp(stored)
     for split in splits:
-        heads += [f"{split_words(split)}: mAP", "minus plain", "Rank-1"]
+        heads += [f"{split_words(split)}: mAP", "minus plain", "Rank-1", *(["mINP"] if with_inp else [])]
     for name, row in stored["rows"].items():
         line = [row["words"], f"{row.get('parameters', 0):,}", f"{row.get('macs', 0) / 1e6:.1f}"]
         for split in splits:
             cell = stored["scores"][split][name][column]
             line += [_interval(cell["mAP"]), _change(cell["mAP"].get("minus_plain")), _percent(cell["rank1"])]
+            line += [_inp(cell)] if with_inp else []
         lines.append(line)
     words = column_words(stored)[column]
-    title = f"{words[0].upper()}{words[1:]}; mAP and Rank-1 in percent, mAP with its 95 % interval."
+    measures = "mAP, Rank-1 and mINP" if with_inp else "mAP and Rank-1"
+    title = f"{words[0].upper()}{words[1:]}; {measures} in percent, mAP with its 95 % interval."
     about = f"{stored['settings'].get('words', '')} {title}".strip()
     return "\n".join([about, "", *markdown_table(heads, lines)])
 
 
 def scores_table(stored: Stored, split: str) -> list[str]:
-    """Every row and column of a split, mAP with its interval and Rank-1."""
+    """Every row and column of a split: mAP with its interval, Rank-1, and mINP where it was stored."""
+    with_inp = has_inp(stored)
+
+    def words(cell: Stored) -> str:
+        inp = f" / {_inp(cell)}" if with_inp else ""
+        return f"{_interval(cell['mAP'])} / {_percent(cell['rank1'])}{inp}"
+
     rows = (
-        [stored["rows"][name]["words"], *(f"{_interval(cells[c]['mAP'])} / {_percent(cells[c]['rank1'])}" for c in stored["columns"])]
+        [stored["rows"][name]["words"], *(words(cells[c]) for c in stored["columns"])]
         for name, cells in stored["scores"][split].items()
-    )  # fmt: skip
+    )
     return markdown_table(["head", *column_words(stored).values()], rows)
 
 
@@ -80,6 +88,12 @@ def differences_table(stored: Stored, split: str) -> list[str]:
         for name, cells in stored["scores"][split].items()
     )
     return markdown_table(["head", *heads], rows)
+
+
+def has_inp(stored: Stored) -> bool:
+    """Whether any cell has a mINP; results stored by earlier versions have none, and no column for it."""
+    cells = (row[c] for by_row in stored["scores"].values() for row in by_row.values() for c in row)
+    return any(cell.get("mINP") is not None for cell in cells)
 
 
 def column_words(stored: Stored) -> dict[str, str]:
@@ -107,6 +121,11 @@ def _interval(cell: Stored) -> str:
         return NOT_MEASURED
     span = "" if cell["low"] is None else f" [{percent(cell['low'])}, {percent(cell['high'])}]"
     return f"{_percent(cell)}{span}"
+
+
+def _inp(cell: Stored) -> str:
+    """mINP in percent; a dash where it was not stored."""
+    return NO_NUMBER if cell.get("mINP") is None else _percent(cell["mINP"])
 
 
 def _percent(cell: Stored) -> str:

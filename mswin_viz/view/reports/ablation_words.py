@@ -14,6 +14,7 @@ from mswin_viz.view.reports.ablation_tables import (
     column_words,
     costs_table,
     differences_table,
+    has_inp,
     scores_table,
     split_heading,
     split_words,
@@ -69,7 +70,8 @@ def full(stored: Stored) -> str:
     """Every split, row and column with intervals, then differences, costs, rule and sentences."""
     check_ablation(stored)
     about = stored["settings"].get("words", "")
-    lines = [f"{about} mAP [95 % interval] / Rank-1, percent.".strip()]
+    measures = f"mAP [95 % interval] / Rank-1{' / mINP' if has_inp(stored) else ''}"
+    lines = [f"{about} {measures}, percent.".strip()]
     for split in stored["scores"]:
         lines += ["", f"**{split_heading(split)}**", "", *scores_table(stored, split), "", _DIFFERENCE, ""]
         lines += differences_table(stored, split)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from mswin_viz.analysis.experiments.evaluation import CaptionSearch, Evaluation, Measures, NamedAttribute
-from mswin_viz.analysis.markdown_tables import markdown_table, percent
+from mswin_viz.analysis.markdown_tables import NO_NUMBER, markdown_table, percent
 from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.data.images.image_source import MODALITIES
@@ -25,11 +26,12 @@ _NAMES = {"any_bag": "bag yes/no"}
 
 def table(evaluation: Evaluation) -> str:
     """Everything an evaluation found."""
+    again = f", {evaluation.reranking.words}" if evaluation.reranking else ""
     lines = [
         f"Weights: {evaluation.model['weights']}. Add-on: {evaluation.model['add-on']}.",
         f"World {evaluation.seed}: {evaluation.identities} freshly drawn people in each split, "
         f"{evaluation.cameras} cameras x {evaluation.shots_per_camera} shots. All against all by {METRIC_WORDS[evaluation.metric]}, raw "
-        "features, the query's own identity and camera left out. mAP / Rank-1 and accuracies in percent.",
+        f"features, the query's own identity and camera left out{again}. mAP / Rank-1 / mINP and accuracies in percent.",
         *evaluation.notes,
     ]
     for split, rows in evaluation.retrieval.items():
@@ -42,11 +44,13 @@ def table(evaluation: Evaluation) -> str:
 
 
 def _retrieval(rows: Mapping[str, Mapping[str, Measures]]) -> list[str]:
-    lines = (
-        [_ROWS[row], *(f"{percent(cells[c].mAP)} / {percent(cells[c].rank1)}" for c in _COLUMNS)]
-        for row, cells in rows.items()
-    )
-    return markdown_table(["mAP / Rank-1", *map(modality_words, _COLUMNS)], lines)
+    lines = ([_ROWS[row], *(_retrieved(cells[c]) for c in _COLUMNS)] for row, cells in rows.items())
+    return markdown_table(["mAP / Rank-1 / mINP", *map(modality_words, _COLUMNS)], lines)
+
+
+def _retrieved(cell: Measures) -> str:
+    inp = NO_NUMBER if math.isnan(cell.mINP) else percent(cell.mINP)
+    return f"{percent(cell.mAP)} / {percent(cell.rank1)} / {inp}"
 
 
 def _zero_shot(attributes: Mapping[str, NamedAttribute]) -> list[str]:

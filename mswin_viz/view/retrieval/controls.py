@@ -27,6 +27,8 @@ class RetrievalControls:
     """Widgets, to be set from code as by hand."""
 
     search: widgets.Text
+    order: widgets.Dropdown
+    order_note: Html
     query: widgets.Dropdown
     count: Html
     previous: widgets.Button
@@ -37,20 +39,28 @@ class RetrievalControls:
     k: widgets.BoundedIntText
 
     def layout(self, *more: widgets.Widget) -> widgets.VBox:
-        """All of them and more, in two rows that wrap."""
+        """All of them and more, in rows that wrap."""
         steps = widgets.HBox([self.previous, self.following, *self.jumps.values()])
         line = {"flex_flow": "row wrap", "align_items": "center"}
-        who = widgets.HBox([self.search, self.query, self.count, steps], layout=line)
+        who = widgets.HBox([self.order, self.order_note], layout=line)
+        found = widgets.HBox([self.search, self.query, self.count, steps], layout=line)
         how = widgets.HBox([self.modality, self.rule, self.k, *more], layout=line)
-        return widgets.VBox([who, how]).add_class("mswin-group")
+        return widgets.VBox([found, who, how]).add_class("mswin-group")
 
 
-def retrieval_controls(modalities: Mapping[str, str], *, has_scenes: bool) -> RetrievalControls:
-    """Controls for modalities to rank by and their words; the rule of scenes only where there are some."""
+def retrieval_controls(
+    modalities: Mapping[str, str], orders: Mapping[str, str], *, has_scenes: bool
+) -> RetrievalControls:
+    """Controls for modalities to rank by, orders of queries, and their words; the rule of scenes only where there are some."""
     rules = {rule: words for rule, words in MATCHING_RULES.items() if has_scenes or rule != "scene"}
     made = RetrievalControls(
         search=widgets.Text(placeholder="id 12, camera 2, red", description="find query", layout={"width": "260px"}),
-        query=widgets.Dropdown(description="query", layout={"width": "340px"}, style={"description_width": "44px"}),
+        order=widgets.Dropdown(
+            options=choices(orders), description="sort by", layout={"width": "450px", "max_width": "100%"},
+            style={"description_width": "initial"}, tooltip="The order of the queries in the menu.",
+        ),
+        order_note=Html(),
+        query=widgets.Dropdown(description="query", layout={"width": "420px"}, style={"description_width": "44px"}),
         count=Html(),
         previous=_button("previous", "86px"),
         following=_button("next", "64px"),
@@ -65,9 +75,9 @@ def retrieval_controls(modalities: Mapping[str, str], *, has_scenes: bool) -> Re
     )  # fmt: skip
     for name, terms in _TERMS.items():
         explained(getattr(made, name), *terms)
-    made.jumps["worst"].tooltip = "lowest average precision with the add-on; press again for the next one"
+    made.jumps["worst"].tooltip = "lowest average precision in the last list; press again for the next one"
     made.jumps["most changed"].tooltip = "largest change of average precision; press again for the next one"
-    for name in ("search", "query", "count", "previous", "following", "modality", "rule", "k"):
+    for name in ("search", "order", "query", "count", "previous", "following", "modality", "rule", "k"):
         getattr(made, name).add_class(f"mswin-retrieval-{name}")
     for name, button in made.jumps.items():
         button.add_class(f"mswin-retrieval-{name.replace(' ', '-')}")

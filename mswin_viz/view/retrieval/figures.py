@@ -18,6 +18,7 @@ from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.figure_text import LEAST_SIZE
 from mswin_viz.view.parts.heat import colour_scale, heat_pixels
 from mswin_viz.view.parts.neighbour_figure import GAP, PageSize, neighbours_figure, row_picture
+from mswin_viz.view.parts.neighbour_words import list_title
 from mswin_viz.view.widgets.labels import PARTS, STEPS, VALUES
 
 _OPACITY = 0.6
@@ -35,22 +36,26 @@ def ranked_figure(
     shares: Sequence[PairShares] = (),
     scale: int | None = None,
     provenance: str = "",
+    shares_of: str = "enhanced",
 ) -> Figure:
-    """A query and its ranked results, a row for each feature, right and wrong marked by sign, colour and line.
+    """A query and its ranked results, a row for each list, right and wrong marked by sign, colour and line.
 
     Parameters
     ----------
     table
         The table that holds the query.
     results
-        ``"plain"`` and/or ``"enhanced"`` -> neighbours of one query.
+        ``"plain"`` and/or ``"enhanced"``, or names of several models -> neighbours of one query, in tables with the same
+        rows.
     shares
-        Of the query and each enhanced result, in their order; there may be fewer than results. With them, two more
+        Of the query and each result of one list, in their order; there may be fewer than results. With them, two more
         rows show which windows of either image the similarity comes from.
     scale
         Whose windows are shown; fused, patch by patch, if None, and always where the add-on has no scales.
     provenance
         Printed small below.
+    shares_of
+        Which list the shares are of.
 
     Returns
     -------
@@ -60,7 +65,7 @@ def ranked_figure(
     Raises
     ------
     OptionError
-        If there is no result, results are of different queries, or the shares have no such scale.
+        If there is no result, results are of different queries, or the shares have no such scale or list.
 
     Examples
     --------
@@ -73,6 +78,10 @@ def ranked_figure(
     """
     if not shares:
         return neighbours_figure(table, results, note=provenance)
+    if shares_of not in results:
+        raise OptionError(
+            f"shares are of one of the lists {', '.join(map(repr, results))}: got {shares_of!r:.60}"
+        )
     panels = [_panel(pair, scale) for pair in shares]
 
     pairs = list(zip(shares, panels, strict=True))
@@ -82,7 +91,7 @@ def ranked_figure(
         table,
         results,
         note=note,
-        draw_below=lambda part, page: _draw_heat(part, page, table, results["enhanced"], pairs),
+        draw_below=lambda part, page: _draw_heat(part, page, table, (shares_of, results[shares_of]), pairs),
     )
 
 
@@ -108,11 +117,13 @@ def _draw_heat(
     part: SubFigure,
     page: PageSize,
     table: EmbeddingTable,
-    ranked: Neighbours,
+    named: tuple[str, Neighbours],
     pairs: Sequence[tuple[PairShares, Panel]],
 ) -> None:
-    """The query's windows above, each result's below, on one scale; and the sums of their shares."""
-    title = f"where the enhanced cosine comes from: {pairs[0][1].title}, query above, result below"
+    """The query's windows above, each result's of a list below, on one scale; and the sums of their shares."""
+    name, ranked = named
+    whose = "" if name == "enhanced" else f"{list_title(name)}: "
+    title = f"{whose}where the enhanced cosine comes from: {pairs[0][1].title}, query above, result below"
     part.suptitle(title, fontsize=8, x=0.01, ha="left")
     limits = shared_range([panel.values for _, panel in pairs], signed=True)
     colours = colour_scale(limits, signed=True)

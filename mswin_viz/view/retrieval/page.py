@@ -9,7 +9,8 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.embeddings.named_features import NamedFeatures
+from mswin_viz.analysis.embeddings.query_order import AS_LISTED
 from mswin_viz.data.progress import Stop, unheard
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import n_of
@@ -37,7 +38,7 @@ _WORKS = (
     "queries, not of those in this page alone."
 )
 _FIXED = (
-    "Fixed at {k} results in each list. The search, the jumps to the worst and most changed queries, the window shares of a "
+    "Fixed at {k} results in each list{order}. The search, the order, the jumps to the worst and most changed queries, the window shares of a "
     "result and the figure need the live view."
 )
 _PART = 4
@@ -48,7 +49,7 @@ _NO_RESULTS: Traits = {"query": {}, "lists": [], "pictures": {}, "message": "", 
 class RetrievalPage:
     """Makes the plan of a retrieval view's page, and its answers, from the view's parts.
 
-    ``root`` is the view, ``hidden`` what is left out of it, ``has_addon`` that of its strip.
+    ``root`` is the view, ``hidden`` what is left out of it.
     """
 
     root: widgets.Widget
@@ -57,11 +58,10 @@ class RetrievalPage:
     controls: RetrievalControls
     html: Mapping[str, Html]
     hidden: Sequence[widgets.Widget]
-    has_addon: bool
-    _rows: dict[int, NeighbourRows] = field(default_factory=dict, repr=False)  # by the id of the table
+    _rows: dict[int, NeighbourRows] = field(default_factory=dict, repr=False)  # by the id of the features
 
     def plan(
-        self, embedded: EmbeddingTable | None, strip: NeighbourStrip | None, images: int, stop: Stop
+        self, embedded: NamedFeatures | None, strip: NeighbourStrip | None, images: int, stop: Stop
     ) -> PagePlan:
         """What the page holds, of at most so many queries. Raises OptionError where nothing is ranked yet."""
         if embedded is None or strip is None:
@@ -76,7 +76,7 @@ class RetrievalPage:
         n_first = n_choices * max(1, len(shown) // _PART)  # queries share most of their pictures
         n_queries = n_of(len(shown), len(queries(self.samples)), "queries")
         return PagePlan(
-            title=f"Retrieval: {n_queries}", about=[_WORKS, _FIXED.format(k=strip.k)], root=self.root,
+            title=f"Retrieval: {n_queries}", about=[_WORKS, _FIXED.format(k=strip.k, order=self._order())], root=self.root,
             live=[c.query, c.modality, c.rule],
             changed={
                 c.query: menu_choice(c.query, shown, c.query.value), c.count: {"value": fragment(f"in this page: {n_queries}")},
@@ -86,12 +86,12 @@ class RetrievalPage:
                 ((c.query, "index"), (c.modality, "value"), (c.rule, "value")),
                 self._answers(embedded, strip, shown, strip.k, stop), n_choices * len(shown), n_first, n_queries,
             )],
-            hidden=[*self.hidden, c.search, c.previous, c.following, *c.jumps.values(), c.k], message=self.html["message"],
+            hidden=[*self.hidden, c.search, c.order, c.order_note, c.previous, c.following, *c.jumps.values(), c.k], message=self.html["message"],
             words=folderless(self.samples),
         )  # fmt: skip
 
     def _answers(
-        self, embedded: EmbeddingTable, strip: NeighbourStrip, shown: Sequence[int], k: int, stop: Stop
+        self, embedded: NamedFeatures, strip: NeighbourStrip, shown: Sequence[int], k: int, stop: Stop
     ) -> Iterator[PageAnswer]:
         failed = failure_words(placeless_failures(embedded.failed, self.samples))
         rules = menu_values(self.controls.rule, {})
@@ -114,11 +114,11 @@ class RetrievalPage:
             yield PageAnswer((place, choice, rule), changes)  # fmt: skip
 
     def _results(
-        self, embedded: EmbeddingTable, position: int, asked: tuple[str, str, int]
+        self, embedded: NamedFeatures, position: int, asked: tuple[str, str, int]
     ) -> tuple[Traits, list[str]]:
         """What the strip shows of a query, and why it has no row, if it has none."""
         choice, rule, k = asked
-        rows = self._rows_of(self.rankings.table(embedded, choice))
+        rows = self._rows_of(self.rankings.lists(embedded, choice))
         row = rows.table.row_of(position, self.rankings.row_modality(choice))
         missing = [missing_words(self.samples[position], self.rankings.words(choice))] if row < 0 else []
         traits: dict[str, Any] = {**_NO_RESULTS, "query": rows.query(row)}
@@ -128,10 +128,17 @@ class RetrievalPage:
             return {**traits, "message": self._said(text_of([problem_words(problem)]))}, missing
         return {**traits, "lists": rows.lists(results), "pictures": rows.pictures(results)}, missing
 
-    def _rows_of(self, table: EmbeddingTable) -> NeighbourRows:
-        if id(table) not in self._rows:
-            self._rows[id(table)] = NeighbourRows(table, has_addon=self.has_addon)
-        return self._rows[id(table)]
+    def _rows_of(self, lists: NamedFeatures) -> NeighbourRows:
+        if id(lists) not in self._rows:
+            self._rows[id(lists)] = NeighbourRows(lists)
+        return self._rows[id(lists)]
+
+    def _order(self) -> str:
+        """In which order the queries stand, where it is not that of the samples."""
+        c = self.controls
+        if c.order.value == AS_LISTED:
+            return ""
+        return f", and the queries in the order “{c.order.label}” of {self.rankings.words(str(c.modality.value))}, rule {c.rule.value}"
 
     def _said(self, words: str) -> str:
         return without_folders(words, self.samples)

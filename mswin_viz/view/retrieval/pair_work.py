@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import count
 
 import ipywidgets as widgets
@@ -48,13 +48,8 @@ class PairWork(ClosedWhole, widgets.VBox):
             self.panel.pair_freshness.ask(pair)
             self.worker.start()
 
-    def shares_of_first(
-        self, table: EmbeddingTable, results: Mapping[str, Neighbours], n: int
-    ) -> list[PairShares]:
-        """The shares of the query and each of its first ``n`` enhanced results; none where there are no such results."""
-        ranked = results.get("enhanced")
-        if ranked is None:
-            return []
+    def shares_of_first(self, table: EmbeddingTable, ranked: Neighbours, n: int) -> list[PairShares]:
+        """The shares of the query and each of its first ``n`` results in a table of this model."""
         rows = ranked.rows[:n].tolist()
         return [pair_window_shares(self._model, table, ranked.query, row, kept=self.kept) for row in rows]
 

@@ -1,24 +1,26 @@
-"""Which samples are queries: a search in words, and the order of those that are worst or changed most."""
+"""Which samples are queries: a search in words, and jumps to those that are worst or changed most."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mswin_viz.analysis.embeddings.list_changes import SAME
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import short_text
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 JUMPS = ("worst", "most changed")
-"""Lowest average precision with the add-on; largest difference between plain and enhanced."""
+"""Lowest average precision in the last list; largest difference between the lists."""
 NO_MATCH = "no query has a match under this rule"
 _NUMBERS = re.compile(r"\b(id|person|pid|cam|camera|scene)\s*[:= ]\s*(\d+)")
-_SAME = 1e-9  # differences of average precision that are rounding
+_MOST_OF_A_NAME = 24  # characters
 
 
 def query_name(sample: Sample) -> str:
@@ -34,12 +36,12 @@ def matching(samples: Sequence[Sample], search: str) -> list[int]:
     return [i for i, sample in enumerate(samples) if _fits(sample, numbers, words)]
 
 
-def jump_order(
-    kind: str, plain: Float[np.ndarray, " row"], enhanced: Float[np.ndarray, " row"]
-) -> Int[np.ndarray, " query"]:
-    """Rows with a match, in the order in which a jump of ``JUMPS`` visits them, by the average precision of every row."""
-    rows = np.flatnonzero(np.isfinite(plain) & np.isfinite(enhanced))
-    key = enhanced[rows] if kind == JUMPS[0] else -np.abs(enhanced - plain)[rows]
+def jump_order(kind: str, *precisions: Float[np.ndarray, " row"]) -> Int[np.ndarray, " query"]:
+    """Rows with a match, in the order in which a jump of ``JUMPS`` visits them, by the average precisions of every list."""
+    each = np.array(precisions)
+    rows = np.flatnonzero(np.isfinite(each).all(axis=0))
+    each = each[:, rows]
+    key = each[-1] if kind == JUMPS[0] else each.min(axis=0) - each.max(axis=0)
     return rows[np.argsort(np.round(key, 9), kind="stable")]
 
 
@@ -50,30 +52,37 @@ class QueryJumps:
     _kind: str = ""
     _place: int = -1
 
-    def next(
-        self, kind: str, plain: Float[np.ndarray, " row"], enhanced: Float[np.ndarray, " row"]
-    ) -> tuple[int | None, str]:
-        """The row that a jump leads to, by the average precisions of all, and the jump in words; None for no match."""
-        order = jump_order(kind, plain, enhanced)
+    def next(self, kind: str, precisions: Mapping[str, Float[np.ndarray, " row"]]) -> tuple[int | None, str]:
+        """The row that a jump leads to, by the average precisions of all lists, and the jump in words; None for no match."""
+        order = jump_order(kind, *precisions.values())
         if not len(order):
             return None, NO_MATCH
         self._place = (self._place + 1) % len(order) if self._kind == kind else 0
         self._kind, row = kind, int(order[self._place])
-        precisions = f"AP plain {plain[row]:.3f}, enhanced {enhanced[row]:.3f}"
-        return row, f"{kind}: {self._place + 1} of {len(order)}, {precisions}"
+        words = ", ".join(f"{shown_name(name)} {each[row]:.3f}" for name, each in precisions.items())
+        return row, f"{kind}: {self._place + 1} of {len(order)}, AP {words}"
 
 
-def summary(plain: Float[np.ndarray, " row"], enhanced: Float[np.ndarray, " row"]) -> str:
-    """Mean average precision, plain and enhanced, and how many queries gained and lost."""
-    has_match = np.isfinite(plain) & np.isfinite(enhanced)
-    if not has_match.any():
+def summary(precisions: Mapping[str, Float[np.ndarray, " row"]]) -> str:
+    """Mean average precision of each list, and, of two lists, how many queries gained and lost."""
+    each = np.array(list(precisions.values()))
+    each = each[:, np.isfinite(each).all(axis=0)]
+    n = each.shape[1]
+    if not n:
         return NO_MATCH
-    change = (enhanced - plain)[has_match]
-    n, gained, lost = len(change), int((change > _SAME).sum()), int((change < -_SAME).sum())
-    return (
-        f"mAP plain {plain[has_match].mean():.3f}, enhanced {enhanced[has_match].mean():.3f}; of {n} queries {gained} "
-        f"gained, {lost} lost, {n - gained - lost} did not change"
+    means = ", ".join(
+        f"{shown_name(name)} {values.mean():.3f}" for name, values in zip(precisions, each, strict=True)
     )
+    if len(each) != 2:
+        return f"mAP {means}; over {n} {'query' if n == 1 else 'queries'}"
+    change = each[1] - each[0]
+    gained, lost = int((change > SAME).sum()), int((change < -SAME).sum())
+    return f"mAP {means}; of {n} queries {gained} gained, {lost} lost, {n - gained - lost} did not change"
+
+
+def shown_name(name: str) -> str:
+    """A list's name in a sentence."""
+    return short_text(name, _MOST_OF_A_NAME)
 
 
 def _fits(sample: Sample, numbers: Sequence[tuple[str, int]], words: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""The choice of the query: a search, the menu of the queries it finds, and steps through them."""
+"""The choice of the query: a search, an order, the menu of the queries found, and steps through them."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mswin_viz.analysis.embeddings.query_order import AS_LISTED, order_parts
 from mswin_viz.data.sample import Sample
 from mswin_viz.view.retrieval.controls import RetrievalControls
 from mswin_viz.view.retrieval.query_choice import matching, query_name
+from mswin_viz.view.retrieval.query_sorting import EXPLAINED, QuerySorting
 from mswin_viz.view.widgets.guarded import Guard
 
 _MOST_LISTED = 600  # queries in the menu at once; a search narrows them down
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class QueryMenu:
     """The controls that choose the query, and their owner, whose trait ``query`` is its position among all samples."""
 
     owner: Any
     controls: RetrievalControls
     samples: Sequence[Sample]
+    sorting: QuerySorting
     guarded: Guard
+    _found: Sequence[int] = field(default_factory=list, repr=False)
+    _shown: tuple[object, ...] = field(default=(), repr=False)  # key of the order that the menu is in
     _is_filling: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def observe(self) -> None:
@@ -39,27 +44,50 @@ class QueryMenu:
         if not positions:
             self.controls.count.value = "no query matches"
             return
+        self._found = positions
+        listed = self.sorting.sorted(positions)
         if self.owner.query not in positions:
-            self.owner.query = positions[0]
-        self._fill(positions)
+            self.owner.query = listed[0]
+        self._fill(listed)
+
+    def sort(self) -> None:
+        """List the queries in the present order, and choose the first of them."""
+        listed = self.sorting.sorted(self._found)
+        if listed and self.sorting.now() is not None:
+            self.owner.query = listed[0]
+        self._fill(listed)
 
     def show(self) -> None:
-        """Choose the query in the menu, and list it if it is not there."""
-        if self.controls.query.value != self.owner.query:
+        """Choose the query in the menu, and list it if it is not there; list all anew where their order has changed."""
+        if self._shown != self.sorting.key:
+            self._fill(self.sorting.sorted(self._found))
+        elif self.controls.query.value != self.owner.query:
             self._fill([position for _, position in self.controls.query.options])
 
     def _fill(self, positions: Sequence[int]) -> None:
-        shown, menu = list(positions[:_MOST_LISTED]), self.controls.query
+        shown, menu, now = list(positions[:_MOST_LISTED]), self.controls.query, self.sorting.now()
         if self.owner.query not in shown:
             shown.insert(0, self.owner.query)
+        names = {at: query_name(self.samples[at]) for at in shown}
+        if now is not None:
+            names = {at: f"{now.words(at)} | {name}" for at, name in names.items()}
         self._is_filling.set()  # new options choose the first of them
         try:
-            menu.options = [(query_name(self.samples[i]), i) for i in shown]
+            menu.options = [(names[at], at) for at in shown]
             menu.value = self.owner.query
         finally:
             self._is_filling.clear()
-        n = len(positions)
+        self._shown = self.sorting.key
+        n = len(self._found)
         self.controls.count.value = f"first {_MOST_LISTED} of {n}" if n > _MOST_LISTED else f"{n} queries"
+        self._explain(is_sorted=now is not None)
+
+    def _explain(self, *, is_sorted: bool) -> None:
+        order = self.owner.order
+        words = EXPLAINED[order_parts(order)[0]] if is_sorted else ""
+        if order != AS_LISTED and not is_sorted:
+            words = "Not in this order yet: not all queries are ranked; press the button below."
+        self.controls.order_note.value = words
 
     def _on_listed(self, position: int | None) -> None:
         if position is not None and not self._is_filling.is_set():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mswin_viz.analysis.embeddings.list_changes import ListChange, list_changes
+from mswin_viz.analysis.embeddings.named_features import NamedFeatures
 from mswin_viz.analysis.embeddings.neighbours import RankedQueries, ranked_queries
+from mswin_viz.analysis.embeddings.query_values import QueryValues
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.data.images.image_source import joined_name
@@ -30,8 +33,9 @@ class Rankings:
     """What was joined and ranked of the modalities that :func:`rankable` returned, kept for the next look."""
 
     modalities: tuple[str, ...]
-    _tables: dict[str, EmbeddingTable] = field(default_factory=dict, repr=False)
+    _lists: dict[str, NamedFeatures] = field(default_factory=dict, repr=False)
     _ranked: dict[tuple[str, str], RankedQueries] = field(default_factory=dict, repr=False)
+    _changes: dict[tuple[str, str], tuple[ListChange, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -42,38 +46,44 @@ class Rankings:
         """A choice as it is called on screen."""
         return modality_words(self.row_modality(choice), is_equalised=choice == ALL_EQUALISED)
 
-    def table(self, table: EmbeddingTable, choice: str) -> EmbeddingTable:
-        """The table that is ranked: the one given, or that of its joined modalities (DataError if no sample has all)."""
+    def lists(self, given: NamedFeatures, choice: str) -> NamedFeatures:
+        """What is ranked: the features given, or those of their joined modalities (DataError if no sample has all)."""
         if choice not in (ALL, ALL_EQUALISED):
-            return table
-        if choice not in self._tables:
-            self._tables[choice] = table.concatenated(self.modalities, equalised=choice == ALL_EQUALISED)
-        return self._tables[choice]
+            return given
+        if choice not in self._lists:
+            self._lists[choice] = given.concatenated(self.modalities, equalised=choice == ALL_EQUALISED)
+        return self._lists[choice]
 
     def row_modality(self, choice: str) -> str:
         """The modality of that table's query rows."""
         return joined_name(self.modalities) if choice in (ALL, ALL_EQUALISED) else choice
 
-    def precisions(
-        self, choice: str, rule: str
-    ) -> tuple[Float[np.ndarray, " row"], Float[np.ndarray, " row"]] | None:
-        """Plain and enhanced average precision of every row, NaN in rows of other modalities; None until ranked."""
+    def values(self, choice: str, rule: str) -> Mapping[str, QueryValues] | None:
+        """What is known of every row, by list, NaN in rows of other modalities; None until ranked."""
         ranked = self._ranked.get((choice, rule))
-        return None if ranked is None else (ranked.precisions["plain"], ranked.precisions["enhanced"])
+        return None if ranked is None else ranked.values
+
+    def precisions(self, choice: str, rule: str) -> Mapping[str, Float[np.ndarray, " row"]] | None:
+        """Average precision of every row, by list, NaN in rows of other modalities; None until ranked."""
+        ranked = self._ranked.get((choice, rule))
+        return None if ranked is None else ranked.precisions
 
     def notes(self, choice: str, rule: str) -> tuple[str, ...]:
-        """What to know about :meth:`precisions` besides its numbers, in sentences."""
+        """What to know about :meth:`values` besides its numbers, in sentences."""
         return self._ranked[choice, rule].notes
 
-    def rank(self, table: EmbeddingTable, choice: str, rule: str, report: Report, stop: Stop) -> None:
-        """Rank every query of a choice; :meth:`precisions` has the results."""
-        table = self.table(table, choice)
-        rows = table.rows(self.row_modality(choice))
-        ranked = ranked_queries(table[rows], rule=rule, stop=stop, report=report)
-        precisions = {name: np.full(len(table), np.nan) for name in ranked.precisions}
-        for name, values in ranked.precisions.items():
-            precisions[name][rows] = values
-        self._ranked[choice, rule] = replace(ranked, precisions=precisions)
+    def changes(self, choice: str, rule: str) -> tuple[ListChange, ...]:
+        """Every list against the first, over the queries with a match; nothing until ranked, or without one."""
+        return self._changes.get((choice, rule), ())
+
+    def rank(self, given: NamedFeatures, choice: str, rule: str, report: Report, stop: Stop) -> None:
+        """Rank every query of a choice; :meth:`values` has the results."""
+        lists = self.lists(given, choice)
+        rows = lists.table.rows(self.row_modality(choice))
+        ranked = ranked_queries(lists[rows], rule=rule, stop=stop, report=report)
+        values = {name: found.spread(rows, len(lists)) for name, found in ranked.values.items()}
+        self._changes[choice, rule] = list_changes(values, lists.table.pid)
+        self._ranked[choice, rule] = replace(ranked, values=values)
 
 
 def rankable(

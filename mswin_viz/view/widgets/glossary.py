@@ -62,6 +62,8 @@ TERMS = {
     "result": "One of the gallery images that come first in a query's ranking; k is how many are shown.",
     "matching rule": "Which images are left out of a query's gallery: those of the same identity and camera, of the same identity and scene, or none.",
     "mAP": "The mean over queries of the average precision, 0..1: how early all matches come in the ranking.",
+    "mINP": "The mean over queries of the number of matches divided by the rank of the last one, 0..1: how far down the "
+    "hardest match is.",
     "Rank-1": "The part of the queries whose first result is a match.",
     "perplexity": "About how many neighbours of each image a map keeps close to it. With few images it is lowered.",
     "coupling": "How strongly a joint map pulls the plain and the enhanced place of one image together. "

@@ -1,4 +1,4 @@
-// Ranked neighbours of one row, by plain and by enhanced features. The traits of NeighbourStrip (neighbour_strip.py) are the
+// Ranked neighbours of one row, by plain and by enhanced features or by several models. The traits of NeighbourStrip (neighbour_strip.py) are the
 // whole state; a click or Enter chooses a neighbour.
 import { keepKeys } from "./keys.mjs";
 import { node } from "./nodes.mjs";
@@ -17,16 +17,16 @@ export function stepFrom(key, list, at, lengths) {
   return [next, within(at, lengths[next])];
 }
 
-// How a neighbour's rank differs from the one by plain features, which is 0 where that list of `k` ends before it.
-export function movedWords(plainRank, rank, k) {
+// How a neighbour's rank differs from the one in the first list, which is 0 where that list of `k` ends before it.
+export function movedWords(plainRank, rank, k, first = "plain") {
   if (plainRank === null || plainRank === undefined) return "";
-  if (plainRank === 0) return `plain: > ${k}`;
+  if (plainRank === 0) return `${first}: > ${k}`;
   if (plainRank === rank) return "same rank";
-  return `plain: ${plainRank}`;
+  return `${first}: ${plainRank}`;
 }
 
-export function neighbourWords(item, rank, title) {
-  const moved = item.plain_rank > 0 && item.plain_rank !== rank ? `, rank ${item.plain_rank} by plain CLS` : "";
+export function neighbourWords(item, rank, title, first = "plain CLS") {
+  const moved = item.plain_rank > 0 && item.plain_rank !== rank ? `, rank ${item.plain_rank} by ${first}` : "";
   return `rank ${rank}, ${title}: ${item.label}, ${item.measure} ${formatNumber(item.similarity)}, ${item.mark}${moved}`;
 }
 
@@ -56,7 +56,7 @@ function itemNode(parent, item, about, urls) {
   const option = node(parent, "div", "mswin-neighbour");
   option.setAttribute("role", "option");
   Object.assign(option.dataset, { row: item.row, mark: item.mark });
-  option.title = `${item.name}\n${neighbourWords(item, rank, list.title)}`; // its name is what is seen of it
+  option.title = `${item.name}\n${neighbourWords(item, rank, list.title, list.before.title)}`; // its name is what is seen of it
   const frame = node(option, "div", "mswin-neighbour-frame");
   pictureNode(frame, picture, urls);
   const sign = node(frame, "span", "mswin-neighbour-sign", SIGNS[item.mark]);
@@ -65,7 +65,7 @@ function itemNode(parent, item, about, urls) {
   node(option, "div", "mswin-neighbour-words", `${rank}: ${item.similarity.toFixed(3)}`);
   node(option, "div", "mswin-neighbour-words mswin-neighbour-who", item.label.replace("camera ", "c").replace("scene ", "s"));
   if (item.plain_rank !== null)
-    node(option, "div", "mswin-neighbour-words mswin-neighbour-moved", movedWords(item.plain_rank, rank, k));
+    node(option, "div", "mswin-neighbour-words mswin-neighbour-moved", movedWords(item.plain_rank, rank, k, list.before.short));
   return option;
 }
 

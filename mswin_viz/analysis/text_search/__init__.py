@@ -1,0 +1,1 @@
+"""Texts that rank a gallery, and how well captions find whom they describe."""
