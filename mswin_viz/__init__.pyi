@@ -92,6 +92,8 @@ from .data.sets.thermal_range import thermal_range as thermal_range
 from .data.sets.verification import verify as verify
 from .data.synthetic.crowd import Crowd as Crowd
 from .data.synthetic.write_samples import write_samples as write_samples
+from .data.tags.opening import open_tags as open_tags
+from .data.tags.tags import Tags as Tags
 from .errors import MswinVizError as MswinVizError
 from .model.addon.mixture import MixtureOfExpertsAddon as MixtureOfExpertsAddon
 from .model.addon.own import Addon as Addon

@@ -19,7 +19,7 @@ LAYERS: dict[str, set[str]] = {
 }
 """Layer -> the layers below it that it may import, beside itself."""
 ROOMS = {
-    "data": ("options", "progress", "shown_text", "storage", "images", "sample", "store", "exports", "synthetic", "names", "sets"),
+    "data": ("options", "progress", "shown_text", "storage", "images", "sample", "store", "tags", "exports", "synthetic", "names", "sets"),
     "model": (
         "addon", "archives", "tokens", "weights", "host", "encoder", "fingerprint", "addon_loading", "loading", "training", "pretraining",
         "environment",

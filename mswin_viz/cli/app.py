@@ -20,9 +20,11 @@ from mswin_viz.cli import (
     ranking,
     rendering,
     storing,
+    tagging,
     training,
 )
 from mswin_viz.cli.shared_options import Command, Commands
+from mswin_viz.cli.tag_options import ImageCommand
 from mswin_viz.cli.terminal import Notices, echo, take_any_character
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import DataError, MswinVizError
@@ -40,6 +42,7 @@ COMMANDS = {
     "demo": (jupyter.demo, "mswin-viz demo"),
     "doctor": (data.doctor, "mswin-viz doctor --data RGBNT201"),
     "samples": (data.samples, "mswin-viz samples drawn --identities 50 --sheet people.png"),
+    "tag": (tagging.tag, "mswin-viz tag RGBNT201 --add 'half hidden' RGBNT201/test/RGB/000258_cam1_0_00.jpg"),
     "extract": (storing.extract, "mswin-viz extract RGBNT201 --out features"),
     "export": (storing.export, "mswin-viz export features --to csv --out tables"),
     "train": (training.train, "mswin-viz train --data RGBNT201 --out addon.safetensors"),
@@ -59,9 +62,12 @@ COMMANDS = {
     "train-embedded": (training.train_embedded, "mswin-viz train-embedded work --device cuda"),
 }
 """Name -> what it runs, and its example."""
+READ_IMAGES = ("doctor", "extract", "export", "train", "ablate", "attribute", "render")
+"""The commands that read images or a store: they take ``--tagged``, ``--without`` and ``--tags``."""
 for name, (command, example) in COMMANDS.items():
     handed_on = jupyter.HANDED_ON if name in ("lab", "demo") else {}
-    app.command(name, cls=Command, epilog=f"Example: {example}", context_settings=handed_on)(command)
+    kind = ImageCommand if name in READ_IMAGES else Command
+    app.command(name, cls=kind, epilog=f"Example: {example}", context_settings=handed_on)(command)
 
 
 def _print_version(wanted: bool) -> None:

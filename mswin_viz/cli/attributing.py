@@ -11,6 +11,7 @@ from mswin_viz.cli.checks import Images, at_least, existing, one_of, to_write
 from mswin_viz.cli.measuring import ModelName
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
 from mswin_viz.cli.shared_options import answer, note
+from mswin_viz.cli.tag_options import tag_choice
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.shown_text import shown_text
@@ -69,7 +70,7 @@ def attribute(
     from mswin_viz.data.sets.layouts import samples
     from mswin_viz.model.loading import load_model
 
-    read = samples(source)[:images]
+    read = samples(source, **tag_choice())[:images]
     encoder = load_model(model, addon=chosen)
     feature = feature or _FEATURES[encoder.addon is not None]
     features = _FEATURES if feature == "both" else (feature,)

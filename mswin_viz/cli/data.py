@@ -19,6 +19,7 @@ from mswin_viz.cli.checks import (
     written_path,
 )
 from mswin_viz.cli.shared_options import answer, note, shared
+from mswin_viz.cli.tag_options import TAG_OPTIONS, tag_choice
 from mswin_viz.data.sets.contact_sheet import SHEET_ENDINGS
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.output_checks import output_file, output_folder
@@ -93,11 +94,11 @@ def doctor(
 ) -> None:
     """Show versions, devices, weights and what notebooks need, and how to get what is missing; with --data, check a data set, with --store a store."""
     if data is None:
-        has_no_effect(context, ("layout", "every", "workers"), "without --data")
+        has_no_effect(context, ("layout", "every", "workers", *TAG_OPTIONS), "without --data")
     at_least(1, workers=workers)
     from mswin_viz.data.sets.layouts import scan
 
-    names = None if data is None else scan(existing(data, "--data"), layout)
+    names = None if data is None else scan(existing(data, "--data"), layout, **tag_choice())
     opened = None if store is None else _opened(existing(store, "--store"))
     from mswin_viz.data.sets.verification import verify
 

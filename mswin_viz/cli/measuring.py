@@ -21,6 +21,7 @@ from mswin_viz.cli.checks import (
 )
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, OwnAddon, checked_import, chosen_addon
 from mswin_viz.cli.shared_options import answer
+from mswin_viz.cli.tag_options import TAG_OPTIONS, tag_choice
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.storage.file_writing import write_json
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
     from mswin_viz.analysis.experiments.ablation_table import AblationPlan
     from mswin_viz.model.encoder.backbone import Model
 
-_OF_PEOPLE, _OF_DATA = ("people", "identities", "seed", "trained_on"), ("cache", "rule", "thermal_range")
+_OF_PEOPLE, _OF_DATA = (
+    ("people", "identities", "seed", "trained_on"),
+    ("cache", "rule", "thermal_range", *TAG_OPTIONS),
+)
 _OF_A_RUN = ("model", "data", "seeds", "steps", "scales", "rows", "addon", *_OF_DATA, *_OF_PEOPLE)
 _SCALES = (4, 8, 16)
 ModelName = Annotated[str, typer.Option(help="Which model, as in load_model().")]
@@ -231,7 +235,7 @@ def _ablated(model: str, subjects: _DataSet | People, plan: AblationPlan) -> dic
         encoder = load_model(model, addon=None)
         check_scales(encoder, plan.scales)
         return ablate_people(encoder, plan, subjects, workers=cores())
-    samples = read_samples(subjects.path)
+    samples = read_samples(subjects.path, **tag_choice())
     for note in checked_samples(samples, subjects.rule)[2]:
         echo(note, err=True)
     encoder = load_model(model, addon=None, thermal_range=subjects.thermal_range)

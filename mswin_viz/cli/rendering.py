@@ -12,6 +12,7 @@ from mswin_viz.cli.checks import Images, at_least, check_apart, existing, has_no
 from mswin_viz.cli.measuring import ModelName
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
 from mswin_viz.cli.shared_options import answer, note, shared
+from mswin_viz.cli.tag_options import tag_choice
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.sets.contact_sheet import SHEET_ENDINGS
@@ -83,7 +84,8 @@ def render(
     from mswin_viz.model.loading import load_model
     from mswin_viz.view.scales.saved_heatmaps import HeatmapPlan, save_heatmaps
 
-    encoder, read, record = load_model(model, addon=chosen), samples(source), {}
+    read = samples(source, **tag_choice())
+    encoder, record = load_model(model, addon=chosen), {}
     if html is not None:
         record |= _page(encoder, read, html, images=images or _IN_A_PAGE, prompts=prompt)
     if out is not None or sheet is not None:

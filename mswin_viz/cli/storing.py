@@ -20,6 +20,7 @@ from mswin_viz.cli.checks import (
 from mswin_viz.cli.measuring import ModelName, ThermalRange
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
 from mswin_viz.cli.shared_options import answer, note
+from mswin_viz.cli.tag_options import tag_choice
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.images.image_source import MODALITIES
@@ -114,7 +115,7 @@ def extract(
     from mswin_viz.data.sets.layouts import samples
     from mswin_viz.model.loading import load_model
 
-    read = samples(source, layout, split)
+    read = samples(source, layout, split, **tag_choice())
     encoder = load_model(model, addon=chosen, thermal_range=thermal_range)
     if dry_run:
         estimate = estimate_extraction(read, model=encoder, store=out, **options)
@@ -155,11 +156,14 @@ def export(
     from mswin_viz.analysis.embeddings.store import open_store
     from mswin_viz.analysis.embeddings.store_export import export_store
     from mswin_viz.data.exports.export_record import read_export_record
+    from mswin_viz.data.tags.choice import chosen_rows
 
     opened = open_store(existing(store, "STORE"), root=root and existing(root, "--root"))
+    choice = tag_choice()
+    opened = chosen_rows(opened, **choice)
     if not opened.is_complete:
         note(f"the store is not complete, what is done is exported: {opened!r}")
-    record = read_export_record(export_store(opened, out, to=to, images=images))
+    record = read_export_record(export_store(opened, out, to=to, images=images, tags=choice.get("tags")))
     failures = f"; {record.n_failed:,} have no features" if record.n_failed else ""
     answer(
         record.model_dump() | {"folder": shown_text(out)},

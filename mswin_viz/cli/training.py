@@ -25,6 +25,7 @@ from mswin_viz.cli.checks import (
 from mswin_viz.cli.measuring import ThermalRange, check_scales
 from mswin_viz.cli.own_addons import checked_import
 from mswin_viz.cli.shared_options import answer, note
+from mswin_viz.cli.tag_options import TAG_OPTIONS, tag_choice
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.images.image_source import MODALITIES
@@ -87,7 +88,7 @@ def train(
 ) -> None:
     """Train an add-on on frozen tokens and write it for the host model; run again to resume."""
     if data is None:
-        has_no_effect(context, ("cache", "rule", "thermal_range"), "without --data")
+        has_no_effect(context, ("cache", "rule", "thermal_range", *TAG_OPTIONS), "without --data")
     else:
         has_no_effect(context, ("people",), "with --data")
     if addon is not None:
@@ -186,7 +187,7 @@ def _training_samples(
 
     if data is None:
         return None
-    samples = read_samples(data)
+    samples = read_samples(data, **tag_choice())
     check_not_read(out, "--out", samples)
     training = [sample for sample in samples if sample.split == "train"]
     if not training:

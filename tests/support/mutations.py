@@ -36,7 +36,8 @@ PIECES = (
 def mutated(content: bytes, rng: random.Random) -> bytes:
     """The content with one or several faults."""
     if content[:1] in (b"{", b"[") and rng.random() < 0.6:
-        return _with_other_values(json.loads(content), rng)
+        first, end, rest = content.partition(b"}\n{")  # of lines of JSON, the first one
+        return _with_other_values(json.loads(first + end[:1]), rng) + end[1:] + rest
     if content[:2] == b"PK" and rng.random() < 0.6:
         return _packed_anew(content, rng)
     return _spoilt(content, rng)

@@ -263,6 +263,12 @@ def _export(folder: Path) -> Path:
     return folder / "out" / "export.json"
 
 
+def _tags(folder: Path) -> Path:
+    samples = _people(folder)
+    mv.open_tags(folder).add(samples, "half hidden", note="by a car")
+    return folder / "tags.jsonl"
+
+
 def _state(folder: Path) -> Path:
     samples = _people(folder)
     explorer = mv.ScaleExplorer(_model(), samples, prompt="a person")
@@ -320,6 +326,7 @@ READERS: dict[str, Reader] = {
     "index of kept tokens of version 1": Reader(_version_1, lambda file: _with_tokens(file.parent)),
     "record of the samples that come along": Reader(_shipped, lambda file: _is_whole(file.parent)),
     "record of an export": Reader(_export, lambda file: mv.export_store(file.parents[1] / "store", file.parent, to="csv")),
+    "tags": Reader(_tags, mv.open_tags),
     "state of an explorer": Reader(_state, _state_pasted),
     "picture": Reader(_picture, lambda file: _model().encode([file], progress=False)),
 }  # fmt: skip

@@ -16,6 +16,8 @@ from mswin_viz.data.exports.write_export import check_export, write_export
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
+from mswin_viz.data.tags.opening import Place, tags_of
+from mswin_viz.data.tags.tags import Tags
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class ExportOptions(TypedDict, total=False):
 
     projection: Projection | None
     images: bool
+    tags: Place
     report: Callable[..., None] | None
     stop: Stop | None
 
@@ -35,6 +38,7 @@ class ExportOptions(TypedDict, total=False):
 class _Settings:
     projection: Projection | None = None
     images: bool = False
+    tags: Place = None
     report: Report | None = None
     stop: Stop | None = None
 
@@ -60,6 +64,9 @@ def export_store(
         A map of ``store.table()``, whose places become the columns ``plain_x``, ``plain_y``, ``enhanced_x``, ``enhanced_y``.
     images : bool
         With ``"atlas"``: put each picture into the file, at most 256 pixels long; by default it has their paths alone.
+    tags : Tags
+        Or their file: each image's tags become the column ``tags``, and tags of FiftyOne; by default those that
+        :func:`open_tags` finds beside the images, if there are any.
     report, stop
         As for :func:`mswin_viz.embed`.
 
@@ -95,8 +102,18 @@ def export_store(
     place = check_export(opened, folder, to, images=chosen.images)
     counter = StepCounter(opened.n_rows, reporter(chosen.report), chosen.stop, "exporting rows")
     places = None if chosen.projection is None else _places(opened, chosen.projection)
-    write_export(ExportedRows(opened, places, counter), place, to, images=chosen.images)
+    rows = ExportedRows(opened, places, counter, _tags(opened, chosen.tags))
+    write_export(rows, place, to, images=chosen.images)
     return place
+
+
+def _tags(store: Store, place: Place) -> Tags | None:
+    """The tags to export; None where no image has any."""
+    is_there = store.root is not None and store.root.is_dir()
+    if place is None and not is_there:
+        return None
+    found = tags_of(store.root or store.folder, place)
+    return found if found.names else None
 
 
 def _places(store: Store, projection: Projection) -> Float[np.ndarray, "row 4"]:

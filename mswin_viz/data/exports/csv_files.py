@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from mswin_viz.data.exports.exported_rows import ExportedRows
+from mswin_viz.data.exports.exported_rows import TAGS, ExportedRows
 from mswin_viz.data.storage.file_writing import new_array, new_file
 from mswin_viz.data.storage.spreadsheet_cells import csv_file
 from mswin_viz.data.store.shard_reading import feature_array
@@ -30,6 +30,8 @@ def write_csv(rows: ExportedRows, folder: Path) -> None:
         }
         for number, table in enumerate(rows.every_table()):
             about = table.drop_columns(list(arrays)).to_pandas(types_mapper=whole_numbers.get)
+            if TAGS in about:
+                about[TAGS] = [", ".join(names) for names in about[TAGS]]  # no tag has a comma
             lines.write(csv_file(about, header=number == 0))
             for name, stream in arrays.items():
                 stream.write(feature_array(table[name].combine_chunks()).tobytes())

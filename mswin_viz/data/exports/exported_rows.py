@@ -15,6 +15,7 @@ from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.progress import StepCounter
 from mswin_viz.data.store.manifest import ABOUT, OK, feature_fields
 from mswin_viz.data.store.stored_images import StoredImages
+from mswin_viz.data.tags.tags import Tags
 from mswin_viz.errors import StoppedError
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 MAP_COLUMNS = ("plain_x", "plain_y", "enhanced_x", "enhanced_y")
 """Names of the columns with places on a map."""
+TAGS = "tags"
+"""Name of the column with the tags of an image."""
 _WITHOUT = ("raw_path",)  # bytes, which text formats do not take
 _OF_FAILURES = ("status", "reason")
 
@@ -38,11 +41,14 @@ class ExportedRows:
         Of each row in view, NaN where it has none: the values of ``MAP_COLUMNS``. None without a map.
     counter
         Counts the rows; a stop that is asked for ends the export with a StoppedError.
+    tags
+        Those of the images, for a column ``tags``; None for no such column.
     """
 
     store: StoredImages
     places: Float[np.ndarray, "row 4"] | None
     counter: StepCounter
+    tags: Tags | None = None
 
     @property
     def n_rows(self) -> int:
@@ -65,7 +71,8 @@ class ExportedRows:
         """Columns and types of :meth:`tables`."""
         kinds = {name: kind for name, kind in ABOUT.items() if name not in (*_WITHOUT, *_OF_FAILURES)}
         places = [] if self.places is None else [(name, pa.float32()) for name in MAP_COLUMNS]
-        return pa.schema([*kinds.items(), ("file", pa.string()), *places, *self.features])
+        tags = [] if self.tags is None else [(TAGS, pa.list_(pa.string()))]
+        return pa.schema([*kinds.items(), ("file", pa.string()), *tags, *places, *self.features])
 
     def tables(self) -> Iterator[pa.Table]:
         """Rows with features, part by part: what is known of them, ``file``, places on the map, float32 features.
@@ -81,6 +88,9 @@ class ExportedRows:
         for part in self.store.by_part():
             table = part.to_arrow()
             table = table.append_column("file", pa.array(self._files(table), pa.string()))
+            if self.tags is not None:
+                named = [list(self.tags.of_source(one)) for sample in part for one in sample.images.values()]
+                table = table.append_column(TAGS, pa.array(named, pa.list_(pa.string())))
             if self.places is not None:
                 for name, values in zip(
                     MAP_COLUMNS, self.places[first : first + table.num_rows].T, strict=True

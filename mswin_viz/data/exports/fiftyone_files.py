@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from mswin_viz.data.exports.exported_rows import ExportedRows
+from mswin_viz.data.exports.exported_rows import TAGS, ExportedRows
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.storage.file_writing import new_file, write_json
 from mswin_viz.data.store.shard_reading import feature_array
@@ -34,7 +34,7 @@ _FIELDS = "fiftyone.core.fields."
 def write_fiftyone(rows: ExportedRows, folder: Path) -> None:
     """Write ``metadata.json`` and ``samples.json``: one FiftyOne sample for each image, grouped by our samples with a slice for each modality.
 
-    Features are vector fields, the split is also a tag, and pictures are named, not copied.
+    Features are vector fields, the split is also a tag beside those of the image, and pictures are named, not copied.
     """
     n_written = 0
     with new_file(folder / "samples.json") as stream:
@@ -62,7 +62,7 @@ def _documents(table: pa.Table, rows: ExportedRows) -> Iterator[dict[str, Any]]:
             "_id": _object_id(own),
             "_media_type": "image",
             "_rand": int(_digest(own)[:8], 16) / 2**32,
-            "tags": [row["split"]] if row["split"] else [],
+            TAGS: [*([row["split"]] if row["split"] else []), *(row.pop(TAGS, None) or [])],
             "metadata": None,
             _GROUP: group,
             **{_RENAMED.get(str(name), str(name)): value for name, value in row.items()},
@@ -101,7 +101,7 @@ def _description(rows: ExportedRows) -> dict[str, Any]:
             embedded_doc_type="fiftyone.core.groups.Group",
             fields=[_field("id", "ObjectIdField", db_field="_id"), _field("name", "StringField")],
         ),
-        *(_field_of(column) for column in rows.schema if column.name not in (*_LEFT_OUT, "file")),
+        *(_field_of(column) for column in rows.schema if column.name not in (*_LEFT_OUT, "file", TAGS)),
     ]
     return {
         "version": _VERSION,

@@ -14,6 +14,7 @@ from PIL import Image, features
 from mswin_viz.data.images.picture_files import picture_formats
 from mswin_viz.data.sample import Problem
 from mswin_viz.data.storage.file_writing import is_unfinished
+from mswin_viz.data.tags.tag_file import TAG_FILE
 
 _LIBRARIES = {"AVIF": "avif", "JPEG2000": "jpg_2000", "WEBP": "webp"}  # formats that Pillow may lack
 _PICTURE_ENDINGS = {
@@ -117,7 +118,7 @@ def _sorted_in(folder: Path, parts: tuple[str, ...], tree: Tree) -> list[os.DirE
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if is_unfinished(entry.name):  # ours, not the user's
+                if is_unfinished(entry.name) or entry.name == TAG_FILE:  # ours, not the user's
                     continue
                 if entry.name.startswith(".") or entry.name.lower() in _JUNK:
                     tree.left_out["hidden or system file or folder"] += 1

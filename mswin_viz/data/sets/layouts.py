@@ -15,12 +15,22 @@ from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.typed_paths import existing_path
 from mswin_viz.data.store.store_record import is_store
 from mswin_viz.data.synthetic.shipped_samples import shipped_samples
+from mswin_viz.data.tags.choice import Names, chosen_samples
+from mswin_viz.data.tags.opening import Place
 from mswin_viz.errors import DataError, OptionError
 
 LAYOUTS = ("auto", *SETS, "manifest", "folder")
 
 
-def samples(root: str | Path | None = None, layout: str = "auto", split: str | None = None) -> list[Sample]:
+def samples(
+    root: str | Path | None = None,
+    layout: str = "auto",
+    split: str | None = None,
+    *,
+    tagged: Names = (),
+    without: Names = (),
+    tags: Place = None,
+) -> list[Sample]:
     """The shipped samples, or those of a data set, a folder or an image, in the natural order of their names.
 
     Only names are read: broken files are found by :func:`verify`, or when they are opened. A warning counts what cannot
@@ -41,6 +51,10 @@ def samples(root: str | Path | None = None, layout: str = "auto", split: str | N
     split
         ``"train"``, ``"query"``, ``"gallery"`` or ``"test"``, to return only that split; ``"test"`` stands for query and
         gallery if the set has these.
+    tagged, without
+        Tags, one or several: only samples that have all of the first and none of the second.
+    tags
+        Their file, or :class:`Tags`; by default, what :func:`open_tags` finds beside the data.
 
     Returns
     -------
@@ -50,9 +64,10 @@ def samples(root: str | Path | None = None, layout: str = "auto", split: str | N
     Raises
     ------
     DataError
-        If ``root`` does not exist, holds no image, is not in this layout, or has no such split.
+        If ``root`` does not exist, holds no image, is not in this layout, or has no such split or no sample with
+        such tags.
     OptionError
-        If ``layout`` or ``split`` is unknown.
+        If ``layout`` or ``split`` is unknown, or a tag that no image has.
 
     Examples
     --------
@@ -63,7 +78,7 @@ def samples(root: str | Path | None = None, layout: str = "auto", split: str | N
     >>> [sample.name for sample in mv.samples(root, split="test")]
     ['000001_cam1_0_00', '000002_cam1_0_00']
     """
-    report = scan(root, layout, split)
+    report = scan(root, layout, split, tagged=tagged, without=without, tags=tags)
     if report.problems:
         counted = ", ".join(f"{count} x {kind}" for kind, count in report.counts.items())
         first = report.problems[0]
@@ -75,12 +90,20 @@ def samples(root: str | Path | None = None, layout: str = "auto", split: str | N
     return list(report.samples)
 
 
-def scan(root: str | Path | None = None, layout: str = "auto", split: str | None = None) -> DataReport:
+def scan(
+    root: str | Path | None = None,
+    layout: str = "auto",
+    split: str | None = None,
+    *,
+    tagged: Names = (),
+    without: Names = (),
+    tags: Place = None,
+) -> DataReport:
     """What :func:`samples` finds and what it cannot use; printing it shows tables.
 
     Parameters
     ----------
-    root, layout, split
+    root, layout, split, tagged, without, tags
         As in :func:`samples`.
 
     Returns
@@ -115,7 +138,11 @@ def scan(root: str | Path | None = None, layout: str = "auto", split: str | None
     root = report.root if report.root.is_dir() else report.root.parent
     report = replace(report, samples=tuple(replace(sample, root=root) for sample in report.samples))
     report = _with_published(report)
-    return report if split is None else _only(report, split)
+    report = report if split is None else _only(report, split)
+    if not tagged and not without:
+        return report
+    chosen = chosen_samples(report.samples, root, tagged=tagged, without=without, tags=tags)
+    return replace(report, samples=tuple(chosen), published=())
 
 
 def _stored(folder: Path) -> DataReport:

@@ -1,0 +1,1 @@
+"""Words that people give to images, saved beside the data."""
