@@ -26,7 +26,7 @@ ROOMS = {
     ),
     "analysis": (
         "arrays", "blas_threads", "markdown_tables", "token_checks", "frozen", "windows", "shares", "scales", "measures",
-        "attribution", "projection", "embeddings", "extraction", "experiments",
+        "attribution", "projection", "embeddings", "findings", "extraction", "experiments",
     ),
     "view": ("widgets", "parts", "page", "scales", "attributions", "retrieval", "embeddings", "reports"),
 }  # fmt: skip
