@@ -35,6 +35,11 @@ from .analysis.extraction.estimate import (
     estimate_extraction as estimate_extraction,
 )
 from .analysis.extraction.extract import extract as extract
+from .analysis.findings.near_duplicates import near_duplicates as near_duplicates
+from .analysis.findings.outliers import outliers as outliers
+from .analysis.findings.record import Findings as Findings
+from .analysis.findings.split_leaks import split_leaks as split_leaks
+from .analysis.findings.wrong_identities import wrong_identities as wrong_identities
 from .analysis.measures.comparison import compare as compare
 from .analysis.measures.comparison_record import Comparison as Comparison
 from .analysis.measures.head_retrieval import held_out as held_out, validation_map as validation_map

@@ -26,7 +26,7 @@ ROOMS = {
     ),
     "analysis": (
         "arrays", "blas_threads", "markdown_tables", "token_checks", "frozen", "windows", "shares", "scales", "measures",
-        "attribution", "projection", "embeddings", "text_search", "extraction", "experiments",
+        "attribution", "projection", "embeddings", "text_search", "findings", "extraction", "experiments",
     ),
     "view": ("widgets", "parts", "page", "scales", "attributions", "retrieval", "embeddings", "reports", "figures"),
 }  # fmt: skip

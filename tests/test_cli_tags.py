@@ -38,8 +38,10 @@ LINES = {
     "export": "export {store} --to csv --out {out}",
     "train": "train --data {set} --out {out}/a.pth --steps 1 --validation 0",
     "ablate": "ablate --data {set} --steps 1 --seeds 1",
+    "occlude": "occlude --data {set} --out {out}.csv",
     "attribute": "attribute {set} --out {out}",
     "render": "render {set} --out {out}",
+    "rank": "rank {set} --out {out}",
 }
 """Command -> a line that reads the data set."""
 

@@ -11,6 +11,7 @@ from mswin_viz.cli.checks import at_least, check_apart, check_seed, existing, on
 from mswin_viz.cli.measuring import ModelName, ThermalRange
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
 from mswin_viz.cli.shared_options import answer, note
+from mswin_viz.cli.tag_options import tag_choice
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.images.image_source import MODALITIES
@@ -85,7 +86,7 @@ def occlude(
     chosen = chosen_addon(addon, addon_weights and existing(addon_weights, "--addon-weights"))
     encoder = load_model(model, addon=chosen, thermal_range=thermal_range)
     curves = occlusion_curves(
-        encoder, samples(data), fractions=parts, side=side, masked=masked, fill=fill, modalities=names, rule=rule,
+        encoder, samples(data, **tag_choice()), fractions=parts, side=side, masked=masked, fill=fill, modalities=names, rule=rule,
         controls=null_seeds > 0, null_seeds=max(1, null_seeds), seed=seed,
     )  # fmt: skip
     for failure in curves.failed:

@@ -11,6 +11,7 @@ from mswin_viz.cli.checks import Images, at_least, existing, has_no_effect, one_
 from mswin_viz.cli.measuring import ModelName
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
 from mswin_viz.cli.shared_options import answer, note
+from mswin_viz.cli.tag_options import tag_choice
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.output_checks import output_folder
@@ -86,8 +87,9 @@ def rank(
 def _stored(folder: Path) -> tuple[Any, Sequence[Sample], str]:
     """The table of a store, its samples, and which model made it."""
     from mswin_viz.analysis.embeddings.store import open_store
+    from mswin_viz.data.tags.choice import chosen_rows
 
-    store = open_store(folder)
+    store = chosen_rows(open_store(folder), **tag_choice())
     words = "; ".join(f"{name}: {value}" for name, value in store.record.model.items())
     return store.table(), store, words
 
@@ -97,7 +99,7 @@ def _embedded(source: Path | None, model: str, addon: Any) -> tuple[Any, Sequenc
     from mswin_viz.data.sets.layouts import samples
     from mswin_viz.model.loading import load_model
 
-    read, encoder = samples(source), load_model(model, addon=addon)
+    read, encoder = samples(source, **tag_choice()), load_model(model, addon=addon)
     return embed(encoder, read), read, encoder.provenance
 
 
