@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from daily_page import daily_page
 from scale_page import EXTRACT_RATE, scale_page
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "measurements"
@@ -95,7 +96,8 @@ _INDEX = """# Measurements
 
 How fast is it, and compared with what? Anyone can run the scripts that measure this; they write JSON, from which these pages are made. None of it is a
 test: nothing fails because of a time. [Beside others](peers.md) compares with every peer, [timings](timings.md) has what has no peer, [on a GPU](gpu.md)
-compares GPU and CPU, and [many images](scale.md) shows how extraction and stores grow. [Embedded weights](weights.md) asks whether they could be smaller.
+compares GPU and CPU, [many images](scale.md) shows how extraction and stores grow, and [a day's questions](daily_work.md) has the cost of each with 10,000
+gallery images. [Embedded weights](weights.md) asks whether they could be smaller.
 
 | question | measured | where |
 |---|---|---|
@@ -113,6 +115,7 @@ make benchmarks                          # Captum, scikit-learn, faiss, plotly a
 make timings                             # what has no peer
 python tests/benchmarks/gpu.py           # CPU and GPU, and the tests marked cuda
 python tests/benchmarks/scale.py         # extraction beside the bare tower, and how stores grow
+python tests/benchmarks/daily_work.py    # re-ranking, findings, search and the rest at 10,000 gallery images
 python tests/benchmarks/push_signs.py    # how often the sign of a share is that of a removal
 ```
 
@@ -125,6 +128,7 @@ peers
 timings
 gpu
 scale
+daily_work
 weights
 :::
 """
@@ -165,6 +169,18 @@ def write_scale(data: Mapping[str, Any], folder: Path = FOLDER) -> None:
     write_pages(folder)
 
 
+def write_daily_work(
+    sizes: Mapping[str, int], rows: Mapping[str, Any], order: Sequence[str], folder: Path = FOLDER
+) -> None:
+    """Keep what ``daily_work.py`` measured: some rows, or all; the others stay, in that order."""
+    file = folder / "daily_work.json"
+    known = _read(file).get("rows", {}) | rows
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    kept = {name: known[name] for name in order if name in known}
+    _write(file, {"measured": today, "machine": machine(), **sizes, "rows": kept})
+    write_pages(folder)
+
+
 def write_pages(folder: Path = FOLDER) -> None:
     """Every page that is made from the JSON beside it."""
     for name, text in pages(folder).items():
@@ -173,12 +189,13 @@ def write_pages(folder: Path = FOLDER) -> None:
 
 def pages(folder: Path = FOLDER) -> dict[str, str]:
     """File -> its text, as the JSON has it."""
-    peers, gpu, timings, scale = (
-        _read(folder / f"{name}.json") for name in ("peers", "gpu", "timings", "scale")
+    peers, gpu, timings, scale, daily = (
+        _read(folder / f"{name}.json") for name in ("peers", "gpu", "timings", "scale", "daily_work")
     )
     made = {"gpu.md": _gpu_page(gpu)} if gpu else {}
     made |= {"timings.md": _timings_page(timings["rows"])} if timings else {}
     made |= {"scale.md": scale_page(scale, gpu)} if scale and "cuda" in gpu["columns"] else {}
+    made |= {"daily_work.md": daily_page(daily)} if daily else {}
     if peers and gpu and timings:
         made["index.md"] = _INDEX.format(rows="\n".join(_main_rows(peers["rows"], gpu, timings["rows"])))
     return made
