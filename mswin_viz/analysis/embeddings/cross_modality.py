@@ -41,7 +41,7 @@ class CrossModality:
     >>> found.queries, len(found.cells), found.cells["TI", "RGB"].plain.n_queries
     (('RGB', 'NI', 'TI'), 9, 24)
     >>> print(found.sentences()[3])
-    RGB to TI: mAP ...% plain, ...% enhanced, change ... points ...
+    RGB to NI: mAP ...% plain, ...% enhanced, change ... points ...
     """
 
     queries: tuple[str, ...]

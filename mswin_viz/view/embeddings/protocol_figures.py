@@ -13,6 +13,7 @@ from mswin_viz.view.parts.figure_file import new_figure
 from mswin_viz.view.parts.figure_text import caption, folded_name
 
 _WIDE = 14  # characters beside a cell
+_LINE = 0.2  # inches that a line of a name takes
 _DARK = 0.6  # of the colour scale: white letters from here on
 
 
@@ -51,17 +52,19 @@ def cross_modality_figure(found: CrossModality, *, provenance: str = "") -> Figu
     if not np.isfinite(change).any():
         raise OptionError("a heatmap of sets needs a query with a match: got none in any pair of sets")
     rows, columns = change.shape
-    figure = new_figure(1.6 + 3 * (0.7 + 0.75 * columns), 1.5 + 0.62 * rows)
+    beside, below = (
+        [folded_name(set_words(name), _WIDE) for name in names] for names in (found.queries, found.galleries)
+    )
+    row_height = max(0.62, _LINE * _lines(beside))
+    figure = new_figure(1.6 + 3 * (0.7 + 0.75 * columns), 1.35 + row_height * rows + _LINE * _lines(below))
     axes = figure.subplots(1, 3, sharey=True)
     for axis, name in zip(axes, levels, strict=False):
-        _heatmap(axis, found, levels[name], title=f"{name}: mAP (mINP), %", colours=("Blues", 0, 100))
+        _heatmap(axis, levels[name], below, title=f"{name}: mAP (mINP), %", colours=("Blues", 0, 100))
         _write(axis, found, name, levels[name] / 100)
     reach = max(1.0, float(np.nanmax(np.abs(change))))
-    _heatmap(axes[2], found, change, title="change of mAP, points (95 %)", colours=("PuOr", -reach, reach))
+    _heatmap(axes[2], change, below, title="change of mAP, points (95 %)", colours=("PuOr", -reach, reach))
     _write(axes[2], found, "change", np.abs(change) / reach)
-    axes[0].set_yticks(
-        range(rows), [folded_name(set_words(name), _WIDE) for name in found.queries], fontsize=8
-    )
+    axes[0].set_yticks(range(rows), beside, fontsize=8)
     axes[0].set_ylabel("query", fontsize=8)
     caption(figure, f"{' '.join(found.notes[:2])} * told apart by a test over identities. {provenance}")
     return figure
@@ -69,6 +72,11 @@ def cross_modality_figure(found: CrossModality, *, provenance: str = "") -> Figu
 
 def _cell(found: CrossModality, row: int, column: int) -> PairedRetrieval:
     return found.cells[found.queries[row], found.galleries[column]]
+
+
+def _lines(names: list[str]) -> int:
+    """Of the name that has most."""
+    return max(name.count("\n") + 1 for name in names)
 
 
 def _values(found: CrossModality, name: str) -> np.ndarray:
@@ -79,12 +87,11 @@ def _values(found: CrossModality, name: str) -> np.ndarray:
 
 
 def _heatmap(
-    axis: Axes, found: CrossModality, values: np.ndarray, *, title: str, colours: tuple[str, float, float]
+    axis: Axes, values: np.ndarray, names: list[str], *, title: str, colours: tuple[str, float, float]
 ) -> None:
     colour_map, low, high = colours
     axis.imshow(values, cmap=colour_map, vmin=low, vmax=high, aspect="auto")
     axis.set_title(title, fontsize=8)
-    names = [folded_name(set_words(name), _WIDE) for name in found.galleries]
     axis.set_xticks(range(len(names)), names, fontsize=8)
     axis.set_xlabel("gallery", fontsize=8)
     axis.tick_params(length=0)
