@@ -7,6 +7,14 @@ from .analysis.attribution.record import Attribution as Attribution
 from .analysis.attribution.share_gap import exact_shares as exact_shares, share_gap as share_gap
 from .analysis.attribution.target import Target as Target
 from .analysis.embeddings.batch import embed as embed
+from .analysis.embeddings.cross_modality import (
+    CrossModality as CrossModality,
+    cross_modality as cross_modality,
+)
+from .analysis.embeddings.missing_modalities import (
+    MissingModalities as MissingModalities,
+    missing_modalities as missing_modalities,
+)
 from .analysis.embeddings.neighbours import Neighbours as Neighbours, neighbours as neighbours
 from .analysis.embeddings.pair_shares import (
     PairShares as PairShares,
@@ -48,6 +56,7 @@ from .analysis.measures.null_comparison import (
     compare_with_nulls as compare_with_nulls,
 )
 from .analysis.measures.null_features import null_features as null_features
+from .analysis.measures.paired_retrieval import PairedRetrieval as PairedRetrieval
 from .analysis.measures.reranking import rerank as rerank
 from .analysis.measures.reranking_record import Reranking as Reranking
 from .analysis.measures.retrieval import retrieval as retrieval
@@ -148,6 +157,7 @@ from .view.embeddings.figures import (
     similarity_figure as similarity_figure,
 )
 from .view.embeddings.map_figures import maps_figure as maps_figure
+from .view.embeddings.protocol_figures import cross_modality_figure as cross_modality_figure
 from .view.figures.occlusion import occlusion_figure as occlusion_figure
 from .view.parts.figure_file import figure_bytes as figure_bytes
 from .view.parts.neighbour_strip import NeighbourStrip as NeighbourStrip

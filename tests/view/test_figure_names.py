@@ -29,6 +29,7 @@ from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.embeddings.view import EmbeddingView
 from mswin_viz.analysis.experiments.occlusion_record import OcclusionCurves, OcclusionPoint
 from mswin_viz.analysis.measures.null_comparison import compare_with_nulls
+from mswin_viz.analysis.measures.paired_retrieval import paired_retrieval
 from mswin_viz.analysis.windows.geometry import windows
 from mswin_viz.data.sample import Sample
 from mswin_viz.view.attributions import figures as attribution_figures
@@ -126,6 +127,15 @@ def makers(model, samples, table, view, look) -> dict[str, Make]:
         found = compare_with_nulls(plain, enhanced, {name: null}, pids, camids)
         return embedding_figures.nulls_figure(found, provenance=name)
 
+    def crossed(name: str) -> Figure:
+        plain, enhanced = np.random.default_rng(0).normal(size=(2, 8, 4))
+        reports = [mv.retrieval(rows, np.arange(8) // 2, np.arange(8)) for rows in (plain, enhanced)]
+        found = paired_retrieval(*reports, draws=20, flips=20, seed=0)
+        sets = name.replace("\udce9", "")
+        return mv.cross_modality_figure(
+            mv.CrossModality((sets,), (sets,), {(sets, sets): found}), provenance=name
+        )
+
     def curves(name: str) -> Figure:
         line, found = np.linspace(0, 1, 5), {}
         for key in (name, *REFERENCES):
@@ -184,6 +194,7 @@ def makers(model, samples, table, view, look) -> dict[str, Make]:
         "silhouette_figure": of_the_view(embedding_figures.silhouette_figure),
         "measures_figure": of_the_view(embedding_figures.measures_figure),
         "nulls_figure": nulls,
+        "cross_modality_figure": crossed,
         "attributions_figure": maps,
         "randomisation_figure": randomised,
         "curves_figure": curves,
@@ -202,6 +213,7 @@ FIGURES = [
     "silhouette_figure",
     "measures_figure",
     "nulls_figure",
+    "cross_modality_figure",
     "attributions_figure",
     "randomisation_figure",
     "curves_figure",

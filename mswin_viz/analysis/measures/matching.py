@@ -46,12 +46,14 @@ class Matching:
     """Who matches whom among ``n`` images, under one of ``RULES``.
 
     An identity that is not known is -1. ``groups`` has the camera or scene of each image; where not known, and under
-    the rule ``"none"``, a number below 0 that no other image has.
+    the rule ``"none"``, a number below 0 that no other image has. ``shots`` has the shot of each image, where several
+    images are one shot in different modalities: all of them count as the query itself.
     """
 
     pids: Int[np.ndarray, " image"]
     groups: Int[np.ndarray, " image"]
     rule: str
+    shots: Int[np.ndarray, " image"] | None = None
 
     def __len__(self) -> int:
         return len(self.pids)
@@ -69,7 +71,13 @@ class Matching:
     def left_out(self, query: Rows, rows: Rows) -> Bool[np.ndarray, "*pair"]:
         """Whether a query's gallery leaves images out: itself, and its identity in the same camera or scene."""
         same_group = self.groups[query] == self.groups[rows]
-        return (self.same(query, rows) & same_group) | (np.asarray(query) == rows)
+        return (self.same(query, rows) & same_group) | self.is_itself(query, rows)
+
+    def is_itself(self, query: Rows, rows: Rows) -> Bool[np.ndarray, "*pair"]:
+        """Whether images are the query, or its own shot in another modality."""
+        if self.shots is None:
+            return np.asarray(query) == rows
+        return self.shots[query] == self.shots[rows]
 
     def matches(self, query: Rows, rows: Rows) -> Bool[np.ndarray, "*pair"]:
         """Whether images are right answers to a query: its identity, and not left out."""
@@ -138,7 +146,7 @@ class Galleries:
         """Which of ``CAUSES`` leaves a query without a match, given the places left out for it."""
         if self.matching.pids[query] < 0:
             return "unknown"
-        return "left out" if (self.gallery[dropped] != query).any() else "alone"
+        return "alone" if self.matching.is_itself(query, self.gallery[dropped]).all() else "left out"
 
     def unanswered(self, queries: Iterable[int]) -> Counter[str]:
         """Cause -> how many of the queries have no match for it."""

@@ -127,6 +127,48 @@ def paired_retrieval(
     )
 
 
+def paired_row(found: PairedRetrieval) -> dict[str, float | int | str]:
+    """A line of a table: measures are fractions; ``low`` and ``high`` end the 95 % interval of the change of mAP."""
+    gap, inp_gap = found.difference_interval, found.inp_difference_interval
+    line: dict[str, float | int | str] = {
+        "n_queries": found.plain.n_answered,
+        "n_asked": found.plain.n_queries,
+        "plain_mAP": found.plain.mAP,
+        "enhanced_mAP": found.enhanced.mAP,
+        "change": gap.value,
+        "low": gap.low,
+        "high": gap.high,
+        "p": found.test.p,
+        "verdict": found.verdict,
+        "plain_mINP": found.plain.mINP,
+        "enhanced_mINP": found.enhanced.mINP,
+        "mINP_change": inp_gap.value,
+        "mINP_low": inp_gap.low,
+        "mINP_high": inp_gap.high,
+        "mINP_p": found.inp_test.p,
+    }
+    for name, report in (("plain", found.plain), ("enhanced", found.enhanced)):
+        line |= {f"{name}_rank{rank}": value for rank, value in report.cmc.items()}
+    return line
+
+
+def paired_words(found: PairedRetrieval) -> str:
+    """mAP, its change with interval and p, and mINP, in one line."""
+    if len(found.identities) == 0:
+        return f"{NOT_MEASURED}: {found.unmeasured}"
+    gap = found.difference_interval
+    span = (
+        ""
+        if np.isnan(gap.low)
+        else f" ({gap.level:.0%} interval {100 * gap.low:+.1f} to {100 * gap.high:+.1f})"
+    )
+    chance = f", p = {found.test.p:.3g}" if len(found.identities) > 1 else ""
+    return (
+        f"mAP {found.plain.mAP:.1%} plain, {found.enhanced.mAP:.1%} enhanced, change {100 * gap.value:+.1f} points{span}{chance}; "
+        f"mINP {found.plain.mINP:.1%} and {found.enhanced.mINP:.1%}, over {found.plain.queries}: {found.verdict}"
+    )
+
+
 def unmeasured_words(n_identities: int, report: RetrievalReport) -> str:
     """Why so few identities allow no verdict; empty where they do."""
     if n_identities == 0:

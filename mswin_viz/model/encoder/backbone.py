@@ -44,7 +44,7 @@ from mswin_viz.model.weights.clip_towers import Tower
 from mswin_viz.model.weights.load_report import LoadReport
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int, UInt8
+    from jaxtyping import Float, Int, Real
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -205,7 +205,7 @@ class Model:
         return self._encode_batch(preprocessing.normalised(self.tower, images), *given)
 
     def encode_pixels(
-        self, pixels: UInt8[torch.Tensor, "batch 3 height width"], *given: Int[torch.Tensor, " batch"]
+        self, pixels: Real[torch.Tensor, "batch 3 height width"], *given: Int[torch.Tensor, " batch"]
     ) -> Tokens:
         """The same of pictures that are at the input's size already, 0..255; from pinned memory, while the device works."""
         pixels = pixels.to(self.device, non_blocking=True)

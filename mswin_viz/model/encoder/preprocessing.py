@@ -18,7 +18,7 @@ from mswin_viz.errors import ImageError, ImageFileError
 from mswin_viz.model.weights.clip_towers import Tower
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, UInt8
+    from jaxtyping import Float, Real
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,7 @@ def normalised(tower: Tower, images: Sequence[FittedImage]) -> Float[torch.Tenso
 
 
 def normalised_pixels(
-    tower: Tower, pixels: UInt8[torch.Tensor, "batch 3 height width"]
+    tower: Tower, pixels: Real[torch.Tensor, "batch 3 height width"]
 ) -> Float[torch.Tensor, "batch 3 height width"]:
     """Pixels at the input's size as the tower reads them, where they lie."""
     mean, std = (torch.tensor(v, device=pixels.device)[None, :, None, None] for v in (tower.mean, tower.std))
