@@ -20,7 +20,7 @@ def of_benchmarks() -> dict[str, ModuleType]:
     """The modules that write pages; what they import stands beside them."""
     before, sys.path[:0] = list(sys.path), [str(BENCHMARKS), str(BENCHMARKS / "peers")]
     try:
-        return {name: importlib.import_module(name) for name in ("measured_pages", "report")}
+        return {name: importlib.import_module(name) for name in ("measured_pages", "report", "scatter_page")}
     finally:
         sys.path[:] = before
 
@@ -34,6 +34,11 @@ def test_every_other_page_is_made_from_its_json(of_benchmarks: dict[str, ModuleT
     made = of_benchmarks["measured_pages"].pages()
     assert set(made) == {"index.md", "gpu.md", "timings.md", "scale.md", "daily_work.md"}
     assert {name: (FOLDER / name).read_text("utf-8") for name in made} == made
+
+
+def test_the_page_on_scattered_maps_is_made_from_its_json(of_benchmarks: dict[str, ModuleType]) -> None:
+    data, page = json.loads((FOLDER / "scatter.json").read_text("utf-8")), of_benchmarks["scatter_page"]
+    assert page.PAGE.read_text("utf-8") == page.scatter_page(data)
 
 
 def test_a_timing_that_is_measured_again_changes_its_row_alone(
