@@ -63,6 +63,7 @@ TERMS = {
     "matching rule": "Which images are left out of a query's gallery: those of the same identity and camera, of the same identity and scene, or none.",
     "mAP": "The mean over queries of the average precision, 0..1: how early all matches come in the ranking.",
     "Rank-1": "The part of the queries whose first result is a match.",
+    "margin": "Similarity of a query's best wrong result minus that of its worst match: above 0, something wrong comes before a match.",
     "perplexity": "About how many neighbours of each image a map keeps close to it. With few images it is lowered.",
     "coupling": "How strongly a joint map pulls the plain and the enhanced place of one image together. "
     "How similar the two maps look is set by it, so judge an add-on by the measures.",
