@@ -15,6 +15,7 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.view.attributions.controls import make_attribution_controls
 from mswin_viz.view.embeddings.controls import map_controls, setting_controls
 from mswin_viz.view.retrieval.controls import retrieval_controls
+from mswin_viz.view.retrieval.query_sorting import order_choices
 from mswin_viz.view.scales.controls import make_controls
 from mswin_viz.view.widgets import labels
 from mswin_viz.view.widgets.glossary import TERMS, explained
@@ -24,7 +25,9 @@ PEOPLE = [Sample(0, 0, {"RGB": Path("one.png")}), Sample(1, 0, {"RGB": Path("two
 ATTRIBUTIONS = make_attribution_controls(PEOPLE, prompt="a red top", has_text=True, has_addon=True)
 SETTINGS = setting_controls(ViewSettings(), has_scenes=True)
 MAPS = map_controls()
-RETRIEVAL = retrieval_controls({"RGB": "RGB", "NI": "NI"}, has_scenes=True)
+RETRIEVAL = retrieval_controls(
+    {"RGB": "RGB", "NI": "NI"}, order_choices(("plain", "enhanced")), has_scenes=True
+)
 EVERY = {
     "scales": {**SCALES.of_the_view, **SCALES.of_the_display},
     **{

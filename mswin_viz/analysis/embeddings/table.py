@@ -55,6 +55,8 @@ class EmbeddingTable:
         host whose configuration sets FEAT_NORM to no).
     root
         Folder of the data set that every sample came from; None if there is no one such folder.
+    feature_names
+        What ``plain`` and ``enhanced`` are called, where they are the features of two models.
 
     Raises
     ------
@@ -87,6 +89,7 @@ class EmbeddingTable:
     is_equalised: bool = False
     metric: str = "cosine"
     root: Path | None = None
+    feature_names: tuple[str, str] = FEATURES
 
     def __post_init__(self) -> None:
         check_metric(self.metric)

@@ -13,6 +13,7 @@ from mswin_viz.analysis.embeddings.view import EmbeddingView
 from mswin_viz.data.sample import Sample
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.encoded_batch import Failure
+from mswin_viz.view.embeddings.compared import NoPanel, named_lists
 from mswin_viz.view.embeddings.controls import map_controls
 from mswin_viz.view.embeddings.measure_table import measures_html, selection_html
 from mswin_viz.view.parts.html import failure_words
@@ -20,7 +21,6 @@ from mswin_viz.view.parts.neighbour_strip import NeighbourStrip
 from mswin_viz.view.parts.pictures import thumbnail
 from mswin_viz.view.scales.point_panel import PointPanel
 from mswin_viz.view.widgets.guarded import Guard, show_as_out_of_date
-from mswin_viz.view.widgets.labels import COLOURS
 from mswin_viz.view.widgets.lifetime import made_whole
 from mswin_viz.view.widgets.map_colours import Colouring, legend_html
 from mswin_viz.view.widgets.map_places import MapPoints
@@ -37,20 +37,22 @@ class EmbeddingBoard(widgets.VBox):
     ``panel`` holds the heatmaps of that image, ``strip`` its neighbours; ``view``, ``maps`` and ``strip`` are None at first.
     """
 
-    def __init__(self, model: Model, samples: Sequence[Sample]) -> None:
+    def __init__(self, model: Model | None, samples: Sequence[Sample]) -> None:
         self._model, self._samples = model, samples
         self._lock, self._guarded = threading.RLock(), Guard(self, self._show_problems)
         self._failed: Sequence[Failure] = ()
         self.view: EmbeddingView | None = None
         self.maps: LinkedMaps | None = None
         self.strip: NeighbourStrip | None = None
-        self.panel, self.controls = PointPanel(model), map_controls()
+        self.panel, self.controls = NoPanel() if model is None else PointPanel(model), map_controls()
         names = ("measures", "legend", "selection", "message")
         self.html = {name: Html().add_class(f"mswin-embedding-{name}") for name in names}
         below = [self.html["legend"], self.html["selection"]]  # each in a box, so that close() finds it
         visible = {"overflow": "visible"}
         self._map_box = widgets.VBox(below, layout={"flex": "3 1 600px", "min_width": "0", **visible})
-        side = widgets.VBox([self.panel], layout={"flex": "2 1 380px", "min_width": "0"})
+        side = widgets.VBox(
+            [self.panel], layout={"flex": "2 1 380px", "min_width": "0"} if model else {"display": "none"}
+        )
         layout = {"flex_flow": "row wrap", "grid_gap": "10px", **visible}
         beside = widgets.HBox([self._map_box, side], layout=layout)
         above = [self.html["measures"], self.controls.layout(), self.html["message"]]
@@ -65,6 +67,7 @@ class EmbeddingBoard(widgets.VBox):
             measures = measures_html(view)
             self._make(view, points, colouring)
             self.controls.morph.value = False
+            self.controls.name(view.table.feature_names)
             self.controls.search.options = [identity_name(pid) for pid in np.unique(view.table.pid)]
             self.html["measures"].value = measures
             self._guarded.forget()
@@ -93,7 +96,7 @@ class EmbeddingBoard(widgets.VBox):
         maps.has_arrows = self.controls.arrows.value
         maps.observe(guarded(lambda _change: self._on_selected()), "selected")
         if strip is self.strip:
-            strip.replace(view.table)
+            strip.replace(named_lists(view.table))
         strip.rule = view.settings.rule
         old, self.view, self.strip, self.maps = self.maps, view, strip, maps
         self._map_box.children = [maps, self.html["legend"], self.html["selection"], strip]
@@ -101,7 +104,8 @@ class EmbeddingBoard(widgets.VBox):
             old.close()
 
     def _new_strip(self, table: EmbeddingTable) -> NeighbourStrip:
-        strip = NeighbourStrip(table, has_addon=self._model.addon is not None, k=_NEIGHBOURS)
+        has_addon = self._model is None or self._model.addon is not None
+        strip = NeighbourStrip(named_lists(table), has_addon=has_addon, k=_NEIGHBOURS)
         guarded = self._guarded("opening a neighbour")
         strip.observe(guarded(lambda change: self._on_neighbour(change["new"])), "clicked")
         return strip
@@ -123,7 +127,7 @@ class EmbeddingBoard(widgets.VBox):
         self.html["message"].value = message_html([*problems, *failure_words(self._failed)])
 
     def _show_legend(self, colouring: Colouring) -> None:
-        self.html["legend"].value = legend_html(colouring, COLOURS[self.controls.coloured_by])
+        self.html["legend"].value = legend_html(colouring, self.controls.coloured_by_words)
 
     # ---- reactions --------------------------------------------------------------------------
 

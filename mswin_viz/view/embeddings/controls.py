@@ -9,7 +9,7 @@ import ipywidgets as widgets
 
 from mswin_viz.analysis.embeddings.view import ViewSettings
 from mswin_viz.view.widgets.glossary import explained
-from mswin_viz.view.widgets.labels import COLOURS, MATCHING_RULES, SHOWN, choices
+from mswin_viz.view.widgets.labels import COLOURS, MATCHING_RULES, SHOWN, choices, colours_of, named
 
 _LABEL = {"description_width": "initial"}
 
@@ -56,6 +56,20 @@ class MapControls:
     def coloured_by(self) -> str:
         """What the points are coloured by: a key of ``labels.COLOURS``."""
         return str(self.colour.value)
+
+    @property
+    def coloured_by_words(self) -> str:
+        """The same in words."""
+        return str(self.colour.label)
+
+    def name(self, names: tuple[str, str]) -> None:
+        """Call the two maps so in menus and buttons; the choice stays."""
+        by, labels = self.colour.value, colours_of(names)
+        if dict(self.colour.options) != {words: key for key, words in labels.items()}:
+            self.colour.options = choices(labels)
+            self.colour.value = by
+        first, second = map(named, names)
+        self.morph.description = f"morph {first} into {second}"
 
     def layout(self) -> widgets.Box:
         """In one row."""

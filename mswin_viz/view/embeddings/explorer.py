@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
@@ -13,14 +13,16 @@ from PIL import Image
 
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.analysis.embeddings.export import export
+from mswin_viz.analysis.embeddings.same_images import TablesByName
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.embeddings.view import EmbeddingView, ViewSettings, embedding_view
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Report, Stop, portion
-from mswin_viz.data.sample import Sample, at_least_one
+from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.embeddings.board import EmbeddingBoard
+from mswin_viz.view.embeddings.compared import given_maps
 from mswin_viz.view.embeddings.controls import setting_controls
 from mswin_viz.view.embeddings.map_figures import maps_figure, save_figures
 from mswin_viz.view.embeddings.page import EmbeddingPage
@@ -28,9 +30,8 @@ from mswin_viz.view.page.page_download import PageDownload
 from mswin_viz.view.page.page_plan import PagePlan
 from mswin_viz.view.page.saved_page import SavedAsPage
 from mswin_viz.view.parts.folder_saving import FolderSaving
-from mswin_viz.view.parts.given import given_model
-from mswin_viz.view.parts.html import badge_html
 from mswin_viz.view.parts.neighbour_strip import NeighbourStrip
+from mswin_viz.view.parts.neighbour_words import feature_names_words
 from mswin_viz.view.parts.row_pictures import first_pictures
 from mswin_viz.view.parts.stored_output import one_line
 from mswin_viz.view.parts.work_bar import WorkBar
@@ -53,9 +54,10 @@ class EmbeddingExplorer(SavedAsPage):
     Parameters
     ----------
     model
-        From :func:`mswin_viz.load_model`.
+        From :func:`mswin_viz.load_model`. Or name -> table of :func:`embed`, or ``(table, "plain")``, at least two: the maps
+        are of two models' features, of the images that both have (see :class:`RetrievalView`). There are then no heatmaps.
     samples
-        Those of the table, in the same order; at least one.
+        Those of the table, in the same order; at least one. Of tables by name they may be left out.
     table
         Their embeddings, where they are at hand; else the button computes them.
     view
@@ -71,8 +73,8 @@ class EmbeddingExplorer(SavedAsPage):
         The embeddings; None until they are computed. They stay when the explorer is closed, as ``view`` does.
     settings, controls
         What is computed, and how it is shown: widgets, to be set from code.
-    panel
-        The heatmaps of the image that is open.
+    panel, pair
+        The heatmaps of the image that is open; which two of several models are on the maps.
     worker, board, saving, save_page
         The button with its progress, what is on screen, the row that saves it, and the button that downloads it as a page.
 
@@ -92,6 +94,10 @@ class EmbeddingExplorer(SavedAsPage):
     >>> explorer.state["selected"]
     [3]
     >>> explorer.close()
+    >>> two = mv.EmbeddingExplorer({"CLIP": (table, "plain"), "windows": table})
+    >>> two.pair.chosen
+    ('CLIP', 'windows')
+    >>> two.close()
     """
 
     page_images = 600
@@ -99,27 +105,24 @@ class EmbeddingExplorer(SavedAsPage):
     @made_whole()
     def __init__(
         self,
-        model: Model,
-        samples: Sequence[Sample],
+        model: Model | TablesByName,
+        samples: Sequence[Sample] | None = None,
         *,
         table: EmbeddingTable | None = None,
         view: EmbeddingView | None = None,
         modalities: Sequence[str] = MODALITIES,
         settings: ViewSettings | None = None,
     ) -> None:
-        self.model, self._samples, self._modalities = (
-            given_model(model),
-            at_least_one(samples),
-            tuple(modalities),
-        )
-        self.table = table
+        self._source = source = given_maps(model, samples, table)
+        self.model, self._samples, self._modalities = source.model, source.samples, tuple(modalities)
+        self.pair, self.table = source.pair, source.pair.table(table)
         for shown in (table, None if view is None else view.table):
             self._check(shown)
         first = settings or (ViewSettings() if view is None else view.settings)
         has_scenes = any(sample.scene is not None for sample in self._samples)
         self.settings = setting_controls(first, has_scenes=has_scenes)
-        self.worker = WorkBar(self._compute, name="embed, project and compare", css="mswin-embedding")
-        self.board = EmbeddingBoard(model, self._samples)
+        self.worker = WorkBar(self._compute, name=source.work, css="mswin-embedding")
+        self.board = EmbeddingBoard(self.model, self._samples)
         self.panel, self.controls = self.board.panel, self.board.controls
         self.saving = FolderSaving(self.save, "embeddings", css="mswin-embedding")
         self.save_page = PageDownload(self, self.panel.board, name="embeddings", counted="pictures")
@@ -128,28 +131,32 @@ class EmbeddingExplorer(SavedAsPage):
         )
         self._old, self._freshness = Html(), Freshness(self._mark)
         guarded = Guard(self, lambda problems: self._old.set_trait("value", message_html(problems)))
-        badge = Html(badge_html(model.provenance_items))
-        self._settings_row = self.settings.layout()
+        badge = Html(source.badge)
+        self._settings_row = widgets.VBox([self.pair, self.settings.layout()])
         super().__init__([badge, self._settings_row, self.worker, self._old, self._below, Frame()])
         self.add_class(VIEW).add_class("mswin-embeddings")
         if view is not None:
             self._show(view)
-            self._freshness.answer(self._freshness.ask(view.settings))
-        for control in self.settings.every:
+            self._freshness.answer(self._freshness.ask((view.settings, self.pair.chosen)))
+        for control in (*self.settings.every, self.pair.first, self.pair.second):
             control.observe(
-                guarded("following a setting")(lambda _change: self._freshness.ask(self.settings.settings)),
-                "value",
+                guarded("following a setting")(lambda _change: self._freshness.ask(self._request)), "value"
             )
-        self._freshness.ask(self.settings.settings)
+        self._freshness.ask(self._request)
 
     def __repr__(self) -> str:
         shows = f"{len(self._samples)} samples, {'no maps yet' if self.view is None else repr(self.view)}"
-        return one_line(self, shows, self.model, is_closed=is_closed(self))
+        return one_line(self, shows, *self._source.models, is_closed=is_closed(self))
 
     def _picture(self) -> Figure | Image.Image:
         if self.view is None:
             return first_pictures(self._samples)
         return maps_figure(self.view, by=self.controls.coloured_by)
+
+    @property
+    def _request(self) -> tuple[ViewSettings, tuple[str, str]]:
+        """What the controls ask for: settings, and whose maps."""
+        return self.settings.settings, self.pair.chosen
 
     @property
     def view(self) -> EmbeddingView | None:
@@ -208,8 +215,9 @@ class EmbeddingExplorer(SavedAsPage):
             raise OptionError(
                 "saving needs maps: none have been computed yet; press the button, or call start()"
             )
-        written = export(self.view, folder, provenance=self.model.provenance)
-        return [*written, *save_figures(self.view, folder, provenance=self.model.provenance)]
+        about = f"{feature_names_words(self.view.table)}{self._source.provenance}"
+        written = export(self.view, folder, provenance=about)
+        return [*written, *save_figures(self.view, folder, provenance=self._source.provenance)]
 
     def _page_plan(self, images: int, stop: Stop) -> PagePlan:
         if self.view is None or self.maps is None:
@@ -233,9 +241,9 @@ class EmbeddingExplorer(SavedAsPage):
 
     def _compute(self, report: Report, stop: Stop) -> None:
         """Compute and show; maps of an earlier request that stay on screen are marked."""
-        asked = self._freshness.ask(self.settings.settings)
+        asked = self._freshness.ask(self._request)
         try:
-            self._show(self._computed(asked.request, report, stop))
+            self._show(self._computed(asked.request[0], report, stop))
         except StoppedError:
             raise
         except BaseException:
@@ -244,14 +252,15 @@ class EmbeddingExplorer(SavedAsPage):
         self._freshness.answer(asked)
 
     def _computed(self, settings: ViewSettings, report: Report, stop: Stop) -> EmbeddingView:
-        begun = 0.0
-        if self.table is None:
+        begun, table = 0.0, self.pair.table(self.table)
+        if table is None and self.model is not None:
             begun = _EMBEDDING
-            self.table = embed(
+            table = embed(
                 self.model, self._samples, modalities=self._modalities, progress=False, stop=stop,
                 report=portion(report, 0, begun),
             )  # fmt: skip
-        view = embedding_view(self.table, settings, report=portion(report, begun, 1), stop=stop)
+        self.table, rest = table, portion(report, begun, 1)
+        view = embedding_view(cast(EmbeddingTable, table), settings, report=rest, stop=stop)
         check_open(self)  # it may have been closed while this was computed
         return view
 

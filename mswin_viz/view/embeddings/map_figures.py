@@ -20,7 +20,8 @@ from mswin_viz.view.embeddings import figures
 from mswin_viz.view.embeddings.change_figure import change_figure
 from mswin_viz.view.parts.figure_file import FORMATS, figure_bytes, new_figure
 from mswin_viz.view.parts.figure_text import caption, named_legend
-from mswin_viz.view.widgets.labels import COLOURS, FEATURES, SHOWN
+from mswin_viz.view.parts.neighbour_words import feature_names_words
+from mswin_viz.view.widgets.labels import COLOURS, FEATURES, SHOWN, colours_of, named
 from mswin_viz.view.widgets.map_colours import Colouring
 from mswin_viz.view.widgets.map_points import map_colouring
 
@@ -60,12 +61,13 @@ def maps_figure(view: EmbeddingView, *, by: str = "identity", provenance: str = 
     axes = figure.subplots(1, 2, sharex=True, sharey=True)
     colouring, settings = map_colouring(view, by), view.settings
     size = float(np.clip(2500 / len(view), 3, 30))
-    for axis, (feature, name) in zip(axes, FEATURES.items(), strict=True):
+    names, colours = _titles(view), colours_of(view.table.feature_names)
+    for axis, (feature, name) in zip(axes, names.items(), strict=True):
         places, quality = getattr(view.projection, feature), getattr(view.projection, f"{feature}_quality")
         axis.scatter(*places.T, c=colouring.of_points, s=size, lw=0, alpha=0.85)
         axis.set(xticks=[], yticks=[], aspect="equal")
         axis.set_title(f"{name}\ntrustworthiness {quality.trustworthiness:.3f}", fontsize=9)
-    _explain_colours(figure, axes, colouring, COLOURS[by])
+    _explain_colours(figure, axes, colouring, colours[by])
     words = (
         f"{len(view)} rows ({SHOWN[settings.show]}); joint t-SNE, coupling {settings.coupling:g}, perplexity "
         f"{view.projection.settings.perplexity:g}, seed {settings.seed}. How similar the two maps look is set by the "
@@ -92,7 +94,7 @@ def save_figures(
     }  # fmt: skip
     names = (*(f"maps_by_{by}" for by in COLOURS), *draw)
     paths = {name: [output_file(folder / f"{name}.{kind}") for kind in kinds] for name in names}
-    about = without_home(provenance)
+    about = f"{feature_names_words(view.table)}{without_home(provenance)}"
     made = {f"maps_by_{by}": maps_figure(view, by=by, provenance=about) for by in COLOURS}
     for name, function in draw.items():
         try:
@@ -103,6 +105,12 @@ def save_figures(
         for path, kind in zip(paths[name], kinds, strict=True):
             write_bytes(path, figure_bytes(figure, kind))
     return [path for name in made for path in paths[name]]
+
+
+def _titles(view: EmbeddingView) -> dict[str, str]:
+    """What each map is of."""
+    names = view.table.feature_names
+    return dict(FEATURES) if names == tuple(FEATURES) else dict(zip(FEATURES, map(named, names), strict=True))
 
 
 def _explain_colours(figure: Figure, axes: np.ndarray, colouring: Colouring, title: str) -> None:

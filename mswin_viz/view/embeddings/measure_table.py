@@ -10,6 +10,7 @@ from mswin_viz.analysis.embeddings.neighbours import failed_words
 from mswin_viz.analysis.embeddings.view import COUPLING_WORDS, EmbeddingView
 from mswin_viz.analysis.measures.comparison_record import Comparison
 from mswin_viz.analysis.measures.joined import modality_words
+from mswin_viz.view.widgets.labels import named
 from mswin_viz.view.widgets.markup import CELL, FONT, Markup, fragment, tag
 
 _CELL = CELL | {"padding": "1px 12px 1px 0", "vertical-align": "top"}  # it wraps: no column is cut off
@@ -25,7 +26,9 @@ _HEADINGS = (
 
 def measures_html(view: EmbeddingView) -> Markup:
     """The table of measures, and what the maps are not."""
-    head = tag("tr", *(tag("th", name, style=_CELL) for name in _HEADINGS))
+    first, second = _names(view)
+    headings = ("", f"mAP {first} → {second}", *_HEADINGS[2:])
+    head = tag("tr", *(tag("th", name, style=_CELL) for name in headings))
     lines = (_line(name, found) for name, found in view.comparisons.items())
     return tag(
         "div",
@@ -84,12 +87,19 @@ def _all_notes(view: EmbeddingView) -> list[str]:
 
 
 def _map_words(view: EmbeddingView) -> str:
+    first, second = _names(view)
     before, after = view.projection.plain_quality, view.projection.enhanced_quality
     return (
-        f"Maps of {len(view)} rows: trustworthiness {before.trustworthiness:.3f} plain, {after.trustworthiness:.3f} "
-        f"enhanced; neighbours kept on the map {before.knn_recall:.0%} and {after.knn_recall:.0%} (of {before.k}); disparity of "
+        f"Maps of {len(view)} rows: trustworthiness {before.trustworthiness:.3f} {first}, {after.trustworthiness:.3f} "
+        f"{second}; neighbours kept on the map {before.knn_recall:.0%} and {after.knn_recall:.0%} (of {before.k}); disparity of "
         f"the two maps {view.projection.disparity:.2f} (0: they lie on each other)."
     )
+
+
+def _names(view: EmbeddingView) -> tuple[str, str]:
+    """What plain and enhanced are called on screen."""
+    first, second = map(named, view.table.feature_names)
+    return first, second
 
 
 def _percent(fraction: float) -> str:

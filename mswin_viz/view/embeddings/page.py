@@ -19,7 +19,7 @@ from mswin_viz.view.page.page_images import chosen_images, folderless, placeless
 from mswin_viz.view.page.page_plan import PageAnswer, PagePart, PagePlan, PageTable
 from mswin_viz.view.parts.html import failure_words
 from mswin_viz.view.parts.row_pictures import picture_size, row_thumbnail
-from mswin_viz.view.widgets.labels import COLOURS, MATCHING_RULES, SHOWN
+from mswin_viz.view.widgets.labels import COLOURS, MATCHING_RULES, SHOWN, colours_of
 from mswin_viz.view.widgets.map_colours import legend_html
 from mswin_viz.view.widgets.map_places import unit_square
 from mswin_viz.view.widgets.map_points import map_colouring, map_points
@@ -80,7 +80,7 @@ class EmbeddingPage:
             codes = colouring.codes.astype("<i4").tobytes()
             yield PageAnswer((by,), {
                 maps: {"codes": codes, "colours": list(colouring.colours)},
-                self.html["legend"]: {"value": legend_html(colouring, COLOURS[by])},
+                self.html["legend"]: {"value": legend_html(colouring, colours_of(view.table.feature_names)[by])},
             })  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def _thumbnails(view: EmbeddingView, rows: Sequence[int], stop: Stop) -> dict[st
 
 def _morphs(maps: LinkedMaps) -> Iterator[PageAnswer]:
     for is_morphed in (False, True):
-        titles = list(map_titles(is_morphed=is_morphed))
+        titles = list(map_titles(maps._points.names, is_morphed=is_morphed))
         yield PageAnswer((is_morphed,), {maps: {"is_morphed": is_morphed, "titles": titles}})
 
 

@@ -8,7 +8,7 @@ from mswin_viz.analysis.embeddings.neighbours import Neighbours
 from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.data.sample import label_of
 from mswin_viz.data.shown_text import short_text, shown_text
-from mswin_viz.view.widgets.labels import FEATURES
+from mswin_viz.view.widgets.labels import FEATURES, named
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from mswin_viz.analysis.embeddings.table import EmbeddingTable
     from mswin_viz.data.images.image_source import Crop
 
-MOST_OF_A_LIST = 40
-"""Characters of a list's name in a title."""
 _MOST_BESIDE = 14  # of the same, beside a result
 
 
@@ -25,7 +23,15 @@ def list_title(name: str, *, is_only: bool = False) -> str:
     """What stands above a ranked list: which feature it is by, or the name that the user gave it."""
     if is_only and name == "plain":
         return "plain CLS (no add-on)"
-    return FEATURES.get(name) or short_text(name, MOST_OF_A_LIST)
+    return FEATURES.get(name) or named(name)
+
+
+def feature_names_words(table: EmbeddingTable) -> str:
+    """Which models plain and enhanced stand for, as a sentence with a space behind it; empty where they are features of one."""
+    if table.feature_names == tuple(FEATURES):
+        return ""
+    first, second = map(named, table.feature_names)
+    return f"Two models: “plain” is {first}, “enhanced” is {second}. "
 
 
 def short_title(name: str) -> str:

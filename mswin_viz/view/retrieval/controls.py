@@ -16,6 +16,7 @@ MOST_K = 24
 """Most results in a list."""
 _TERMS = {
     "query": ["query"],
+    "order": ["match", "margin"],
     "modality": ["modality", "together"],
     "rule": ["matching rule"],
     "k": ["result"],
@@ -57,7 +58,7 @@ def retrieval_controls(
         search=widgets.Text(placeholder="id 12, camera 2, red", description="find query", layout={"width": "260px"}),
         order=widgets.Dropdown(
             options=choices(orders), description="sort by", layout={"width": "450px", "max_width": "100%"},
-            style={"description_width": "initial"}, tooltip="The order of the queries in the menu.",
+            style={"description_width": "initial"},
         ),
         order_note=Html(),
         query=widgets.Dropdown(description="query", layout={"width": "420px"}, style={"description_width": "44px"}),

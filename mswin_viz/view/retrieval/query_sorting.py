@@ -18,6 +18,7 @@ from mswin_viz.analysis.embeddings.query_order import (
 from mswin_viz.view.parts.neighbour_words import list_title
 from mswin_viz.view.retrieval.rankings import Rankings
 from mswin_viz.view.retrieval.source import RetrievalSource
+from mswin_viz.view.widgets.glossary import TERMS
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -34,7 +35,7 @@ EXPLAINED = {
     "AP": "Average precision of one list.",
     "loss": "Average precision minus that of the first list.",
     "gain": "Average precision minus that of the first list.",
-    "margin": "Similarity of the best wrong result minus that of the worst match: above 0, something wrong comes before a match.",
+    "margin": TERMS["margin"],
     "first match": "Rank of the first result that is a match.",
     DISAGREEMENT: "Fewest of the first results in common to all lists, then the largest spread of average precision.",
 }

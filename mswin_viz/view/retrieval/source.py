@@ -13,14 +13,14 @@ from mswin_viz.analysis.embeddings.same_images import is_tables, same_images
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.data.sample import Sample, listed_samples
-from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.parts.given import given_model
 from mswin_viz.view.parts.html import badge_html
-from mswin_viz.view.parts.neighbour_words import MOST_OF_A_LIST, list_title
+from mswin_viz.view.parts.neighbour_words import list_title
 from mswin_viz.view.parts.stored_output import one_line
+from mswin_viz.view.widgets.labels import named
 from mswin_viz.view.widgets.markup import Markup, fragment
 
 
@@ -82,7 +82,7 @@ class RetrievalSource:
             shows = "not embedded yet" if self.table is None else repr(self.table)
             return one_line(view, f"{n}, {shows}", self.model, is_closed=is_closed)
         each = "" if self.lists is None else ", ".join(
-            f"{short_text(name, MOST_OF_A_LIST)}: {table!r}" for name, (table, _) in self.lists.of.items()
+            f"{named(name)}: {table!r}" for name, (table, _) in self.lists.of.items()
         )  # fmt: skip
         return one_line(view, f"{n}, {each}", is_closed=is_closed)
 

@@ -65,6 +65,7 @@ TERMS = {
     "mINP": "The mean over queries of the number of matches divided by the rank of the last one, 0..1: how far down the "
     "hardest match is.",
     "Rank-1": "The part of the queries whose first result is a match.",
+    "margin": "Similarity of a query's best wrong result minus that of its worst match: above 0, something wrong comes before a match.",
     "perplexity": "About how many neighbours of each image a map keeps close to it. With few images it is lowered.",
     "coupling": "How strongly a joint map pulls the plain and the enhanced place of one image together. "
     "How similar the two maps look is set by it, so judge an add-on by the measures.",

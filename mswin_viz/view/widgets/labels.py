@@ -8,8 +8,10 @@ from typing import TypeVar
 
 from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.analysis.shares.slots import Slot
+from mswin_viz.data.shown_text import short_text
 
 Value = TypeVar("Value")
+_MOST_OF_A_NAME = 40  # characters
 
 VALUES = {
     "removal": "change when removed",
@@ -127,6 +129,24 @@ COLOURS = {
     "plain_ap": "AP, plain", "enhanced_ap": "AP, enhanced", "ap_change": "change of AP",
 }  # fmt: skip
 """What the points of a map are coloured by."""
+
+
+def named(name: str) -> str:
+    """The name that a user gave a model, in titles and menus."""
+    return short_text(name, _MOST_OF_A_NAME)
+
+
+def colours_of(names: tuple[str, str]) -> dict[str, str]:
+    """:data:`COLOURS` of maps of two models, or, by the names ``plain`` and ``enhanced``, of one."""
+    if names == tuple(FEATURES):
+        return COLOURS
+    first, second = map(named, names)
+    of_two = {
+        "plain_ap": f"AP, {first}",
+        "enhanced_ap": f"AP, {second}",
+        "ap_change": f"change of AP, {second} minus {first}",
+    }
+    return COLOURS | of_two
 
 
 def difference_name(models: tuple[str, str]) -> str:

@@ -21,12 +21,15 @@ _FILLED = 0.94  # of the map's half width, so that no point is cut at its edge
 class MapPoints:
     """Places of each image on two maps of one joint projection, and the words of its tooltip by name.
 
+    ``names`` are those of two models, where the maps are of these.
+
     A ``ShapeError`` says where there is no point, a place is missing, or the lengths differ.
     """
 
     plain: Float[np.ndarray, "point 2"]
     enhanced: Float[np.ndarray, "point 2"]
     words: Mapping[str, Sequence[str]]
+    names: tuple[str, str] = ("plain", "enhanced")
 
     def __post_init__(self) -> None:
         shapes = np.shape(self.plain), np.shape(self.enhanced)

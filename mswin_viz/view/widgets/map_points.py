@@ -38,7 +38,7 @@ def map_points(view: EmbeddingView) -> MapPoints:
         "AP": [f"{a:.2f} → {b:.2f}" if np.isfinite([a, b]).all() else "no match" for a, b in pairs],
         "neighbours kept": [f"{part:.0%}" if np.isfinite(part) else "-" for part in view.overlap],
     }
-    return MapPoints(view.projection.plain, view.projection.enhanced, words)
+    return MapPoints(view.projection.plain, view.projection.enhanced, words, table.feature_names)
 
 
 def identity_name(pid: int) -> str:

@@ -21,6 +21,7 @@ from matplotlib.colors import to_rgba
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.guarded import Guard, show_as_out_of_date
+from mswin_viz.view.widgets.labels import named
 from mswin_viz.view.widgets.lifetime import ClosedWhole, made_whole
 from mswin_viz.view.widgets.map_colours import Colouring
 from mswin_viz.view.widgets.map_places import MapPoints, arrow, unit_square
@@ -131,7 +132,9 @@ class LinkedMaps(ClosedWhole, widgets.VBox):
         shown = (enhanced if self.is_morphed else plain, enhanced)
         for scatter, places in zip(self.scatters, shown, strict=True):
             scatter.xy(*places.T, animate=animate)
-        for title, text in zip(self._titles, map_titles(is_morphed=self.is_morphed), strict=True):
+        for title, text in zip(
+            self._titles, map_titles(self._points.names, is_morphed=self.is_morphed), strict=True
+        ):
             title.value = tag("b", text)
 
     def _on_selection(self, change: Mapping[str, Any]) -> None:
@@ -200,8 +203,11 @@ class LinkedMaps(ClosedWhole, widgets.VBox):
         self.scatters[0].annotations(lines)
 
 
-def map_titles(*, is_morphed: bool) -> tuple[str, str]:
+def map_titles(names: tuple[str, str] = ("plain", "enhanced"), *, is_morphed: bool) -> tuple[str, str]:
     """What the two maps are called."""
+    if names != ("plain", "enhanced"):
+        first, second = map(named, names)
+        return (f"{first}, moved to the places of {second}" if is_morphed else first), second
     words = "plain, moved to its enhanced places" if is_morphed else "plain CLS"
     return words, "enhanced CLS (with the add-on)"
 
