@@ -16,7 +16,7 @@ def main() -> None:
     table = mv.embed(model, samples, progress=False)
     view = mv.TextSearchView(model, samples, table=table, prompt="a person in green trousers", k=5)
     view.start().join()
-    save_picture(figure_bytes(view.figure(), "png", dpi=82), "text_search")
+    save_picture(figure_bytes(view.figure(), "png", dpi=105), "text_search")
     for line in mv.text_recall(model, table, samples).sentences():
         print(line)
     view.close()

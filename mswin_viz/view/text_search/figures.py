@@ -18,7 +18,7 @@ from mswin_viz.view.widgets.labels import MODALITIES, VALUES
 
 _KEY = (
     "Heat: the exact share of each patch in the cosine with the text, attention held as it is at the image; all shares and "
-    "those of class token, positions and biases add up to the cosine. One colour scale."
+    "those of class token, positions and biases add up to the cosine. One colour scale, beyond which the strongest 1 % of the shares lie."
 )
 _LONGER = 192  # pixels of a picture
 _CELL = 1.15  # inches of a picture's longer side
@@ -58,7 +58,9 @@ def text_hits_figure(found: TextSearch, maps: Mapping[int, WordMap], *, provenan
             if row in maps:
                 axes[parts * rank + 1].imshow(heated(maps[row], colours).resize(size))
         if maps:
-            bar = block.colorbar(colours, ax=axes, location="right", aspect=20, shrink=0.8, pad=0.01)
+            bar = block.colorbar(
+                colours, ax=axes, location="right", extend="both", aspect=20, shrink=0.8, pad=0.01
+            )
             bar.ax.tick_params(labelsize=LEAST_SIZE)
             bar.set_label(VALUES["share"], fontsize=LEAST_SIZE)
     write_caption(figure, lines, ha="left", x=0.01)

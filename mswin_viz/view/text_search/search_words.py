@@ -30,6 +30,6 @@ def legend_html(maps: Mapping[int, WordMap], n_rows: int) -> Markup:
         "div",
         f"Map of the words{so_far}, on one scale: each patch's exact share of the cosine, from ",
         tag("b", "■", style={"color": low}), f" {lowest} to ", tag("b", "■", style={"color": high}),
-        fragment(f" {highest}. With the shares of class token, positions and biases they add up to the cosine."),
+        fragment(f" {highest} (the strongest 1 % lie beyond). With the shares of class token, positions and biases they add up to the cosine."),
         style=FONT | SMALL,
     )  # fmt: skip

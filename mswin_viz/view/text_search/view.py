@@ -199,10 +199,9 @@ class TextSearchView(FigureView, StoredView, widgets.VBox):
         traitlets.link((self, "selected"), (self.hits, "selected"))
         guarded = self._guarded("following a control")
         self.observe(guarded(lambda _change: self._on_asked()), ["prompt", "feature", "k"])
-        shown = self._guarded(
-            "following the page"
-        )  # the first maps are computed once somebody sees their hits
-        self.hits.on_msg(shown(lambda _hits, content, _buffers: self._on_page(content)))
+        # the first maps are computed once somebody sees their hits
+        guarded = self._guarded("following the page")
+        self.hits.on_msg(guarded(lambda _hits, content, _buffers: self._on_page(content)))
 
     def _on_asked(self) -> None:
         self._refresh()

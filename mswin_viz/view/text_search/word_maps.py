@@ -12,7 +12,6 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from PIL import Image
 
-from mswin_viz.analysis.scales.panels import shared_range
 from mswin_viz.analysis.shares.cls_split import cls_by_patch
 from mswin_viz.analysis.text_search.record import TextSearch
 from mswin_viz.data.images.picture_bytes import jpeg_file
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
 _MOST_KEPT = 256
 _OPACITY = 0.9  # of the strongest share; weaker ones let more of the picture through
+_STRONGEST = 0.99  # part of the shares within the colours' reach
 _HEIGHT = 192  # of a picture with its map, pixels
 _Key = tuple[str, str, int, int]
 
@@ -96,14 +96,19 @@ class WordMaps:
 
 
 def map_colours(maps: Mapping[int, WordMap]) -> ScalarMappable:
-    """One scale for all maps, the same on both sides of zero."""
-    return colour_scale(shared_range([one.values for one in maps.values()], signed=True), signed=True)
+    """One scale for all maps, the same on both sides of zero; it ends where 1 % of the shares are stronger.
+
+    A single strong patch would leave all others pale.
+    """
+    sizes = [np.abs(one.values).ravel() for one in maps.values()]
+    reach = float(np.quantile(np.concatenate(sizes), _STRONGEST)) if sizes else 0.0
+    return colour_scale((-(reach or 1.0), reach or 1.0), signed=True)
 
 
 def heated(one: WordMap, colours: ScalarMappable) -> Image.Image:
-    """The picture under the colours of its map."""
+    """The picture, in grey, under the colours of its map: the stronger a share, the less of the picture shows."""
     width = max(1, round(_HEIGHT * one.picture.width / one.picture.height))
-    picture = one.picture.convert("RGBA").resize((width, _HEIGHT))
+    picture = one.picture.convert("L").convert("RGBA").resize((width, _HEIGHT))
     heat = colours.to_rgba(one.values)
     heat[..., 3] = _OPACITY * np.sqrt(np.clip(np.abs(one.values) / (colours.get_clim()[1] or 1), 0, 1))
     over = Image.fromarray((255 * heat).round().astype(np.uint8), "RGBA")
