@@ -174,5 +174,6 @@ from .view.retrieval.saved_lists import (
 )
 from .view.retrieval.view import RetrievalView as RetrievalView
 from .view.scales.explorer import ScaleExplorer as ScaleExplorer
+from .view.text_search.view import TextSearchView as TextSearchView
 
 __version__: str

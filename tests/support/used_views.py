@@ -45,6 +45,13 @@ def rankings(samples, table, **_) -> mv.RetrievalView:
     return view
 
 
+def texts(samples, table, **_) -> mv.TextSearchView:
+    view = mv.TextSearchView(MODEL, samples, table=table, prompt="a person", k=3)
+    view.selected = [int(view.results.hits[0].rows[0])]
+    view.start()
+    return view
+
+
 def neighbours(table, **_) -> mv.NeighbourStrip:
     return mv.NeighbourStrip(table, row=1)
 
@@ -59,5 +66,5 @@ def board(**_) -> HeatmapBoard:
     return HeatmapBoard((6, 2))
 
 
-USED_VIEWS = [scales, comparisons, attributions, embeddings, rankings, neighbours, curve, board]
+USED_VIEWS = [scales, comparisons, attributions, embeddings, rankings, texts, neighbours, curve, board]
 """Each takes ``samples``, their ``table`` and its ``view`` by name."""

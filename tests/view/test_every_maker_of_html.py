@@ -156,6 +156,13 @@ def of_embeddings(made: Made, model: Model, samples: list[Sample], folder: Path)
         made.keep(f"results, {at}", view)
     made.save("results", view)
     view.close()
+    mv.save_ranked_lists(table, Path(samples[0].images["RGB"]).parent / "lists", queries=[0, 2], k=2)
+    found = mv.TextSearchView(model, samples, table=table, prompt="a person", k=2)
+    found.start().join()
+    made.keep("texts", found)
+    found.prompt = NAMES[0]
+    made.keep("texts, refused", found)
+    found.close()
 
 
 def _refuse() -> None:

@@ -15,7 +15,7 @@ from mswin_viz.errors import OptionError
 from mswin_viz.view.scales.state import parsed
 
 MODEL = tiny_model()
-VIEWS = (mv.AttributionExplorer, mv.EmbeddingExplorer, mv.RetrievalView, mv.ScaleExplorer)
+VIEWS = (mv.AttributionExplorer, mv.EmbeddingExplorer, mv.RetrievalView, mv.TextSearchView, mv.ScaleExplorer)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_what_is_no_model_is_refused_with_how_to_make_one(view, samples, model) 
         view(model, samples)
 
 
-@pytest.mark.parametrize("view", VIEWS[:3], ids=lambda view: view.__name__)
+@pytest.mark.parametrize("view", VIEWS[:4], ids=lambda view: view.__name__)
 @pytest.mark.parametrize("models", [[MODEL, MODEL], (MODEL,), {"a": MODEL, "b": MODEL}], ids=repr)
 def test_two_models_are_refused_where_one_is_shown(view, samples, models) -> None:
     kind = type(models).__name__

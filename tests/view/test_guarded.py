@@ -41,6 +41,8 @@ from mswin_viz.view.retrieval import (
 )
 from mswin_viz.view.scales import explorer, figure, share_bars, taken_away
 from mswin_viz.view.scales.result_cache import ResultCache
+from mswin_viz.view.text_search import view as text_view
+from mswin_viz.view.text_search import word_maps
 from mswin_viz.view.widgets import maps
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, problem_words
@@ -302,6 +304,13 @@ def rankings_of(samples, table) -> Iterator[mv.RetrievalView]:
     made.close()
 
 
+@pytest.fixture(scope="module")
+def texts(samples, table) -> Iterator[mv.TextSearchView]:
+    made = mv.TextSearchView(MODEL, samples, table=table, prompt="a person", k=3)
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def _quick(monkeypatch) -> None:
     """What takes seconds and is tested elsewhere: files of figures and tables."""
@@ -348,6 +357,17 @@ def press(view) -> None:
     view.worker.run.click()
     if view.worker.thread is not None:
         view.worker.thread.join(60)
+
+
+def other_text(view) -> None:
+    view.prompt = "a dog" if view.prompt == "a person" else "a person"
+    if view.worker.thread is not None:
+        view.worker.thread.join(60)
+
+
+def new_maps(view) -> None:
+    view._maps._kept.clear()
+    press(view)
 
 
 def point(row: int) -> Callable[[Any], None]:
@@ -470,6 +490,9 @@ FAULTS = [
     Fault("rankings_of", pair_panel, "pair_panels", click_result),
     Fault("rankings_of", pair_panel, "pair_html", click_result),
     Fault("rankings_of", Worker, "start", click_result),
+    Fault("texts", text_view, "search_text", other_text, True),
+    Fault("texts", text_view, "map_files", press),
+    Fault("texts", word_maps, "cls_by_patch", new_maps),
 ]  # fmt: skip
 ERRORS = [
     RuntimeError("boom <b>"),
@@ -488,6 +511,7 @@ def usable(kind: str, view) -> None:
         "attributions": [],
         "embeddings": [point(1), hover, choose("colour", "camera", "identity"), toggle("morph"), toggle("arrows")],
         "rankings_of": [press, lambda view: setattr(view, "k", 5 - view.k), click_result],
+        "texts": [press, other_text],
     }[kind]  # fmt: skip
     for act in acts:
         act(view)

@@ -291,6 +291,7 @@ MADE: dict[str, Callable[..., Widget]] = {
         MODEL, samples, table=table, view=view
     ),
     "RetrievalView": lambda samples, table, **_: mv.RetrievalView(MODEL, samples, table=table, k=3),
+    "TextSearchView": lambda samples, table, **_: mv.TextSearchView(MODEL, samples, table=table, k=3),
     "NeighbourStrip": lambda table, **_: mv.NeighbourStrip(table, row=1),
     "TrainingCurve": lambda **_: mv.TrainingCurve(plain=40.0),
     "HeatmapBoard": lambda **_: HeatmapBoard((6, 2)),

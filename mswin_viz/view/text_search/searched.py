@@ -1,0 +1,42 @@
+"""What a search by text was given, and what was chosen of its hits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.text_search.record import TextSearch
+from mswin_viz.errors import OptionError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def rows_of(found: TextSearch) -> list[int]:
+    """Rows of all hits, each once."""
+    return [int(row) for row in dict.fromkeys(np.concatenate([one.rows for one in found.hits]).tolist())]
+
+
+def chosen_hits(found: TextSearch, selected: Sequence[int]) -> pd.DataFrame:
+    """The hits of some rows: the columns of a table, then cosine and rank; the index is the row."""
+    hits = found.to_pandas()
+    first = hits[hits["prompt"] == found.prompts[0]].drop(columns="prompt")
+    order = [*(name for name in first.columns if name not in ("cosine", "rank")), "cosine", "rank"]
+    return first.loc[list(selected), order]
+
+
+def searched_table(table: Any, n_samples: int) -> EmbeddingTable | None:
+    """The table that a view was given, if any; refused if it is of other samples."""
+    if table is None:
+        return None
+    if not isinstance(table, EmbeddingTable):
+        raise OptionError(f"a table must come from mswin_viz.embed(): got a {type(table).__name__}")
+    if int(table.sample.max(initial=-1)) >= n_samples:
+        raise OptionError(
+            f"a table must be of the samples it is shown with: got {n_samples} samples and a row of sample "
+            f"{int(table.sample.max())}; pass those that were embedded"
+        )
+    return table
