@@ -32,10 +32,7 @@ from .analysis.embeddings.view import (
 from .analysis.experiments.ablation_run import People as People, ablate_people as ablate_people
 from .analysis.experiments.ablation_table import AblationPlan as AblationPlan
 from .analysis.experiments.occlusion import occlusion_curves as occlusion_curves
-from .analysis.experiments.occlusion_record import (
-    OcclusionCurves as OcclusionCurves,
-    OcclusionPoint as OcclusionPoint,
-)
+from .analysis.experiments.occlusion_record import OcclusionCurves as OcclusionCurves
 from .analysis.experiments.sample_tokens import sample_tokens as sample_tokens
 from .analysis.experiments.stored_results import embedded_ablation as embedded_ablation
 from .analysis.extraction.estimate import (
@@ -159,6 +156,7 @@ from .view.embeddings.figures import (
 from .view.embeddings.map_figures import maps_figure as maps_figure
 from .view.embeddings.protocol_figures import cross_modality_figure as cross_modality_figure
 from .view.figures.occlusion import occlusion_figure as occlusion_figure
+from .view.figures.paper import paper_figure as paper_figure
 from .view.parts.figure_file import figure_bytes as figure_bytes
 from .view.parts.neighbour_strip import NeighbourStrip as NeighbourStrip
 from .view.parts.training_curve import TrainingCurve as TrainingCurve

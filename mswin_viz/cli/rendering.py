@@ -1,4 +1,4 @@
-"""The command that saves heatmaps: ``render``, as figures, a contact sheet, or the explorer as a page."""
+"""The command that saves heatmaps: ``render``, as figures, a contact sheet, a paper's figure, or the explorer as a page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from mswin_viz.model.encoder.backbone import Model
 
 _OF_FILES = ("scale", "value", "modality", "kind")
-_IN_A_PAGE = 24  # images
+_OF_A_PAPER = ("columns", "rows", "width")
+_IN_A_PAGE, _IN_A_FIGURE = 24, 6  # images
 
 
 def render(
@@ -40,6 +41,20 @@ def render(
         Path | None,
         to_write("FILE", "One sheet of all images, each above its heatmap: .png, .jpg, .webp or .pdf."),
     ] = None,
+    paper: Annotated[
+        Path | None,
+        to_write(
+            "FILE", "One figure for a paper, .pdf, .svg or .png: pictures and maps in rows and columns."
+        ),
+    ] = None,
+    columns: Annotated[
+        str,
+        typer.Option(help="Of --paper, separated by commas: image, plain, enhanced, windows N, or a method."),
+    ] = "image,plain,enhanced",
+    rows: Annotated[str, typer.Option(help="Of --paper: images or modalities.")] = "images",
+    width: Annotated[
+        str, typer.Option(help="Of --paper: single (3.5), double (7.16), or inches.")
+    ] = "double",
     kind: Annotated[str, typer.Option("--format", help="Of the figures: png, pdf or svg.")] = "png",
     scale: Annotated[int, typer.Option(help="Free scale of figures and sheet: tokens in a window.")] = 4,
     value: Annotated[
@@ -59,26 +74,34 @@ def render(
         ),
     ] = None,
     images: Annotated[
-        int | None, typer.Option(help="How many images at most; if left out, 24 in a page, else all.")
+        int | None,
+        typer.Option(
+            help="How many images at most; if left out, 24 in a page, 6 in a paper's figure, else all."
+        ),
     ] = None,
     addon: AnyAddon = None,
     addon_weights: AddonWeights = None,
 ) -> None:
-    """Save heatmaps of some images: as figures, as one contact sheet, or the scale explorer as one HTML file."""
-    if html is None and out is None and sheet is None:
+    """Save heatmaps of some images: as figures, as one contact sheet, as a paper's figure, or the scale explorer as one HTML file."""
+    if html is None and out is None and sheet is None and paper is None:
         raise OptionError(
-            "render writes files: name a page with --html FILE, figures with --out FOLDER, or --sheet FILE"
+            "render writes files: name a page with --html FILE, figures with --out FOLDER, --sheet FILE, or --paper FILE"
         )
     if out is None and sheet is None:
-        has_no_effect(context, _OF_FILES, "without --out or --sheet")
+        without = [name for name in _OF_FILES if name != "modality" or paper is None]
+        has_no_effect(context, without, "without --out or --sheet")
+    if paper is None:
+        has_no_effect(context, _OF_A_PAPER, "without --paper")
     at_least(1, scale=scale, **{} if images is None else {"images": images})
     one_of(MODALITIES, modality=modality)
     source = source and existing(source, "IMAGES")
     html = html and output_file(html, "--html", endings=[".html", ".htm"], inputs=[source])
     sheet = sheet and output_file(sheet, "--sheet", endings=SHEET_ENDINGS, inputs=[source])
     out = out and output_folder(out, "--out", inputs=[source])
+    paper = paper and output_file(paper, "--paper", endings=[".pdf", ".svg", ".png"], inputs=[source])
     _check_choices(kind, value)
-    check_apart(html=html, sheet=sheet, out=out)
+    check_apart(html=html, sheet=sheet, out=out, paper=paper)
+    shown = _paper_plan(columns, rows, width, modality)
     chosen = chosen_addon(addon, addon_weights and existing(addon_weights, "--addon-weights"))
     from mswin_viz.data.sets.layouts import samples
     from mswin_viz.model.loading import load_model
@@ -88,6 +111,9 @@ def render(
     encoder, record = load_model(model, addon=chosen), {}
     if html is not None:
         record |= _page(encoder, read, html, images=images or _IN_A_PAGE, prompts=prompt)
+    if paper is not None:
+        target = prompt[0] if prompt else None
+        record |= _paper(encoder, read[: images or _IN_A_FIGURE], paper, target, shown)
     if out is not None or sheet is not None:
         plan = HeatmapPlan(scale, value, tuple(prompt or ()), modality)
         saved = save_heatmaps(encoder, read[:images], plan, folder=out, kind=kind, sheet=sheet)
@@ -105,6 +131,43 @@ def render(
             "left_out": saved.left_out,
         }
     answer(record)
+
+
+def _paper_plan(columns: str, rows: str, width: str, modality: str | None) -> dict[str, Any]:
+    """What `paper_figure` is asked for, refused before anything is loaded."""
+    from mswin_viz.view.figures.paper_columns import columns_of
+    from mswin_viz.view.figures.paper_layout import ROWS, WIDTHS
+
+    one_of([name for name in ROWS if name != "models"], rows=rows)
+    names = [name.strip() for name in columns.split(",")]
+    columns_of(names)
+    try:
+        wide = width if width in WIDTHS else float(width)
+    except ValueError as problem:
+        raise OptionError(f"--width is {', '.join(WIDTHS)}, or inches: got {width!r}") from problem
+    return {
+        "columns": names,
+        "rows": rows,
+        "width": wide,
+        "modalities": MODALITIES if modality is None else (modality,),
+    }
+
+
+def _paper(
+    encoder: Model, read: list[Sample], paper: Path, prompt: str | None, shown: dict[str, Any]
+) -> dict[str, Any]:
+    """Save a paper's figure; modalities that no sample has are not shown."""
+    from mswin_viz.analysis.attribution.target import Target
+    from mswin_viz.data.storage.file_writing import write_bytes
+    from mswin_viz.view.figures.paper import paper_figure
+    from mswin_viz.view.parts.figure_file import figure_bytes
+
+    there = [name for name in shown["modalities"] if any(name in sample.images for sample in read)]
+    target = {"target": Target.text(prompt)} if prompt else {}
+    options: dict[str, Any] = {**shown, **target, **({"modalities": there} if there else {})}
+    write_bytes(paper, figure_bytes(paper_figure(encoder, read, **options), paper.suffix[1:].lower()))
+    note(f"wrote {shown_text(paper)}")
+    return {"paper": shown_text(paper)}
 
 
 def _check_choices(kind: str, value: str | None) -> None:

@@ -126,7 +126,7 @@ def test_without_covered_rows_the_curve_begins_at_the_retrieval_of_the_whole_ima
         for feature in ("plain", "enhanced"):
             report = mv.retrieval(getattr(some, feature), some.pid, some.camid)
             first = curves.curve(name, feature)[0]
-            assert (first.mAP, first.rank1) == (report.mAP, report.cmc[1])
+            assert (first.mAP, first.rank1, first.mINP) == (report.mAP, report.cmc[1], report.mINP)
             assert first.n_queries == report.n_answered
 
 

@@ -165,7 +165,7 @@ def makers(model, samples, table, view, look) -> dict[str, Make]:
 
     def occluded(name: str) -> Figure:
         points = [
-            OcclusionPoint("RGB", one, row / 8, row, row / 8, *[0.5] * 4, 4, 2, *[0.1] * 3, 0.01)
+            OcclusionPoint("RGB", one, row / 8, row, row / 8, *[0.5] * 5, 4, 2, *[0.1] * 3, 0.01)
             for one in ("plain", "enhanced", name)
             for row in (0, 4)
         ]

@@ -119,6 +119,7 @@ def points_of(
                 low=mean.low,
                 high=mean.high,
                 rank1=report.cmc[1],
+                mINP=report.mINP,
                 n_queries=report.n_answered,
                 n_identities=len(identities),
                 lead=float("nan") if name == leading else lead.value,

@@ -34,6 +34,7 @@ class OcclusionPoint:
     low: float
     high: float
     rank1: float
+    mINP: float  # noqa: N815 (the field's name)
     n_queries: int
     n_identities: int
     lead: float
@@ -108,7 +109,7 @@ class OcclusionCurves:
 
     def to_pandas(self) -> pd.DataFrame:
         """One row for each point: ``modality``, ``name``, ``fraction`` asked for, ``rows`` and the fraction ``masked`` exactly,
-        ``mAP`` with ``low`` and ``high`` (95 % over identities), ``rank1``, ``n_queries``, ``n_identities``, and the ``lead``
+        ``mAP`` with ``low`` and ``high`` (95 % over identities), ``rank1``, ``mINP``, ``n_queries``, ``n_identities``, and the ``lead``
         of the leading feature with ``lead_low``, ``lead_high`` and ``p``.
         """
         import pandas as pd

@@ -91,9 +91,9 @@ def figure_bytes(figure: Figure, kind: str, *, dpi: int = _PRINT_DPI) -> bytes:
     b'PNG'
     """
     file, words = io.BytesIO(), str(figure.get_label())
-    about = {"metadata": {_ABOUT[kind]: words}} if words and kind in _ABOUT else {}
+    about = {_ABOUT[kind]: words} if words and kind in _ABOUT else None
     with truetype():
-        figure.savefig(file, format=kind, dpi=dpi, **about)
+        figure.savefig(file, format=kind, dpi=dpi, metadata=about)
     return file.getvalue()
 
 
