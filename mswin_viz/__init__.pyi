@@ -134,6 +134,8 @@ from .view.embeddings.figures import (
     similarity_figure as similarity_figure,
 )
 from .view.embeddings.map_figures import maps_figure as maps_figure
+from .view.findings.figures import findings_figure as findings_figure
+from .view.findings.view import FindingsView as FindingsView
 from .view.parts.figure_file import figure_bytes as figure_bytes
 from .view.parts.neighbour_strip import NeighbourStrip as NeighbourStrip
 from .view.parts.training_curve import TrainingCurve as TrainingCurve

@@ -28,7 +28,7 @@ ROOMS = {
         "arrays", "blas_threads", "markdown_tables", "token_checks", "frozen", "windows", "shares", "scales", "measures",
         "attribution", "projection", "embeddings", "findings", "extraction", "experiments",
     ),
-    "view": ("widgets", "parts", "page", "scales", "attributions", "retrieval", "embeddings", "reports"),
+    "view": ("widgets", "parts", "page", "scales", "attributions", "retrieval", "embeddings", "findings", "reports"),
 }  # fmt: skip
 """Layer -> its rooms, the lowest first: a room imports from those before it. A module in no room is a room of its own."""
 MODULES = structure.modules()

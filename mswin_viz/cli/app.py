@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mswin_viz import __version__
-from mswin_viz.cli import attributing, data, jupyter, measuring, rendering, storing, training
+from mswin_viz.cli import attributing, data, finding, jupyter, measuring, rendering, storing, training
 from mswin_viz.cli.shared_options import Command, Commands
 from mswin_viz.cli.terminal import Notices, echo, take_any_character
 from mswin_viz.data.shown_text import shown_text
@@ -32,6 +32,7 @@ COMMANDS = {
     "samples": (data.samples, "mswin-viz samples drawn --identities 50 --sheet people.png"),
     "extract": (storing.extract, "mswin-viz extract RGBNT201 --out features"),
     "export": (storing.export, "mswin-viz export features --to csv --out tables"),
+    "find": (finding.find, "mswin-viz find RGBNT201 --what wrong-identities --out findings"),
     "train": (training.train, "mswin-viz train --data RGBNT201 --out addon.safetensors"),
     "evaluate": (measuring.evaluate, "mswin-viz evaluate --addon addon.safetensors"),
     "ablate": (measuring.ablate, "mswin-viz ablate --seeds 1 --steps 50 --brief"),
