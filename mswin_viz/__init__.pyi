@@ -157,6 +157,8 @@ from .view.embeddings.map_figures import maps_figure as maps_figure
 from .view.embeddings.protocol_figures import cross_modality_figure as cross_modality_figure
 from .view.figures.occlusion import occlusion_figure as occlusion_figure
 from .view.figures.paper import paper_figure as paper_figure
+from .view.findings.figures import findings_figure as findings_figure
+from .view.findings.view import FindingsView as FindingsView
 from .view.parts.figure_file import figure_bytes as figure_bytes
 from .view.parts.neighbour_strip import NeighbourStrip as NeighbourStrip
 from .view.parts.training_curve import TrainingCurve as TrainingCurve

@@ -32,7 +32,7 @@ def test_the_page_of_peers_is_made_from_its_json(of_benchmarks: dict[str, Module
 
 def test_every_other_page_is_made_from_its_json(of_benchmarks: dict[str, ModuleType]) -> None:
     made = of_benchmarks["measured_pages"].pages()
-    assert set(made) == {"index.md", "gpu.md", "timings.md", "scale.md", "daily_work.md"}
+    assert set(made) == {"index.md", "gpu.md", "timings.md", "scale.md", "daily_work.md", "faults.md"}
     assert {name: (FOLDER / name).read_text("utf-8") for name in made} == made
 
 

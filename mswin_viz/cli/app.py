@@ -14,6 +14,7 @@ from mswin_viz import __version__
 from mswin_viz.cli import (
     attributing,
     data,
+    finding,
     jupyter,
     measuring,
     occluding,
@@ -45,6 +46,7 @@ COMMANDS = {
     "tag": (tagging.tag, "mswin-viz tag RGBNT201 --add 'half hidden' RGBNT201/test/RGB/000258_cam1_0_00.jpg"),
     "extract": (storing.extract, "mswin-viz extract RGBNT201 --out features"),
     "export": (storing.export, "mswin-viz export features --to csv --out tables"),
+    "find": (finding.find, "mswin-viz find RGBNT201 --what wrong-identities --out findings"),
     "train": (training.train, "mswin-viz train --data RGBNT201 --out addon.safetensors"),
     "evaluate": (measuring.evaluate, "mswin-viz evaluate --addon addon.safetensors"),
     "ablate": (measuring.ablate, "mswin-viz ablate --seeds 1 --steps 50 --brief"),

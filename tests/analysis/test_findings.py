@@ -190,7 +190,10 @@ def test_pairs_by_features_are_those_of_plain_loops(seed: int) -> None:
     middle = float(np.median(logs))
     width = float(np.median([abs(value - middle) for value in logs])) / 0.6745
     expected = {
-        pair for pair, value in part.items() if value < 1e-6 or (math.log(value) - middle) / width <= -3.5
+        pair
+        for pair, value in part.items()
+        if value < 1e-6
+        or ((math.log(value) - middle) / width <= -3.5 and math.log(value) <= middle - math.log(2))
     }
     found = mv.near_duplicates(table, read_files=False)
     assert {(row, *one) for row, one in zip(found.rows.tolist(), found.evidence, strict=True)} == expected

@@ -1,6 +1,8 @@
 """The pages of docs/measurements that are made from JSON: ``python tests/benchmarks/measured_pages.py`` makes them again.
 
-Benchmarks keep what they measure by :func:`note_timing`, :func:`write_gpu` and :func:`write_scale`, and the pages follow.
+Benchmarks keep what they measure by :func:`note_timing`, :func:`write_gpu`, :func:`write_scale`, :func:`write_faults` and
+:func:`write_daily_work`, and the
+pages follow.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from daily_page import daily_page
+from faults_page import faults_page
 from scale_page import EXTRACT_RATE, scale_page
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "measurements"
@@ -97,7 +100,7 @@ _INDEX = """# Measurements
 How fast is it, and compared with what? Anyone can run the scripts that measure this; they write JSON, from which these pages are made. None of it is a
 test: nothing fails because of a time. [Beside others](peers.md) compares with every peer, [timings](timings.md) has what has no peer, [on a GPU](gpu.md)
 compares GPU and CPU, [many images](scale.md) shows how extraction and stores grow, and [a day's questions](daily_work.md) has the cost of each with 10,000
-gallery images. [Embedded weights](weights.md) asks whether they could be smaller.
+gallery images. [Planted faults](faults.md) says how many faults of the data are found, and [embedded weights](weights.md) whether they could be smaller.
 
 | question | measured | where |
 |---|---|---|
@@ -116,6 +119,7 @@ make timings                             # what has no peer
 python tests/benchmarks/gpu.py           # CPU and GPU, and the tests marked cuda
 python tests/benchmarks/scale.py         # extraction beside the bare tower, and how stores grow
 python tests/benchmarks/daily_work.py    # re-ranking, findings, search and the rest at 10,000 gallery images
+python tests/benchmarks/faults.py        # how many planted faults of the data are found
 python tests/benchmarks/push_signs.py    # how often the sign of a share is that of a removal
 ```
 
@@ -129,6 +133,7 @@ timings
 gpu
 scale
 daily_work
+faults
 weights
 :::
 """
@@ -178,6 +183,12 @@ def write_daily_work(
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     kept = {name: known[name] for name in order if name in known}
     _write(file, {"measured": today, "machine": machine(), **sizes, "rows": kept})
+
+
+def write_faults(data: Mapping[str, Any], folder: Path = FOLDER) -> None:
+    """Keep what ``faults.py`` measured: ``rows`` (what was planted -> what was compared -> how well it was found), and the world."""
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    _write(folder / "faults.json", {"measured": today, "machine": machine(), **data})
     write_pages(folder)
 
 
@@ -189,13 +200,15 @@ def write_pages(folder: Path = FOLDER) -> None:
 
 def pages(folder: Path = FOLDER) -> dict[str, str]:
     """File -> its text, as the JSON has it."""
-    peers, gpu, timings, scale, daily = (
-        _read(folder / f"{name}.json") for name in ("peers", "gpu", "timings", "scale", "daily_work")
+    peers, gpu, timings, scale, daily, faults = (
+        _read(folder / f"{name}.json")
+        for name in ("peers", "gpu", "timings", "scale", "daily_work", "faults")
     )
     made = {"gpu.md": _gpu_page(gpu)} if gpu else {}
     made |= {"timings.md": _timings_page(timings["rows"])} if timings else {}
     made |= {"scale.md": scale_page(scale, gpu)} if scale and "cuda" in gpu["columns"] else {}
     made |= {"daily_work.md": daily_page(daily)} if daily else {}
+    made |= {"faults.md": faults_page(faults, _where(faults["machine"]))} if faults else {}
     if peers and gpu and timings:
         made["index.md"] = _INDEX.format(rows="\n".join(_main_rows(peers["rows"], gpu, timings["rows"])))
     return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.analysis.findings.record import Findings
 from mswin_viz.data.sample import Sample
 from mswin_viz.model.encoder.backbone import Model
 
@@ -149,3 +150,33 @@ def embedded_once(model: Model, worlds: Mapping[str, Planted]) -> dict[str, Embe
             split=np.tile([sample.split or "" for sample in world.samples], n),
         )
     return tables
+
+
+def listed(found: Findings, kind: str = "") -> list:
+    """What is listed, in order, as faults are named: samples, pairs of samples, or pairs of identities (``"people"``)."""
+    sample = found.table.sample
+    if found.kind in ("wrong identities", "outliers"):
+        return sample[found.rows].tolist()
+    if kind == "people":
+        persons = [at for at, what in enumerate(found.what) if what == "same person"]
+        return [(int(found.suggested[at]), int(found.table.pid[found.rows[at]])) for at in persons]
+    pairs = zip(found.rows.tolist(), found.evidence, found.what, strict=True)
+    named = [
+        sorted((int(sample[row]), int(sample[other[0]])))
+        for row, other, what in pairs
+        if what != "same person"
+    ]
+    return [tuple(pair) for pair in named]
+
+
+def score(found: Sequence, faults: set) -> dict[str, float | None]:
+    """How many are listed, precision and recall of the list, and its average precision, in which a fault not listed counts 0."""
+    hits = [one in faults for one in found]
+    precisions = [sum(hits[: at + 1]) / (at + 1) for at, hit in enumerate(hits) if hit]
+    return {
+        "planted": len(faults),
+        "listed": len(hits),
+        "precision": sum(hits) / len(hits) if hits else None,
+        "recall": sum(hits) / len(faults),
+        "average_precision": sum(precisions) / len(faults),
+    }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
 _NEAREST = 10
+_HALF = 0.5  # of what is usual: more is no copy, however much alike the distances of a set are
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,8 @@ def copy_pairs(table: EmbeddingTable, group: Compared, steps: StepCounter, *, re
 
     Looked at are each item's 10 nearest by features. Their distance is that of their pictures, if files may be read, else
     that of features, over the spacing around both items. What is usual is the median, over all items, of the distance
-    to the one that is least apart; the cut is where the modified z-score of its logarithm is -3.5.
+    to the one that is least apart; the cut is where the modified z-score of its logarithm is -3.5, and at most half of
+    what is usual.
     """
     near = nearest_items(group, {"near": Wanted(_NEAREST, anyone)}, steps)["near"]
     place = np.argwhere(near.at >= 0)
@@ -66,7 +68,7 @@ def copy_pairs(table: EmbeddingTable, group: Compared, steps: StepCounter, *, re
             apart = by_features / np.sqrt(around[one] * around[other])
     least = least_apart(len(group), one, other, apart)
     middle, width = usual_of(np.log(least[np.isfinite(least) & (least > 0)]))
-    cut = float(np.exp(-UNUSUAL * width)) if np.isfinite(width) and width > 0 else 0.0
+    cut = min(_HALF, float(np.exp(-UNUSUAL * width))) if np.isfinite(width) and width > 0 else 0.0
     part = np.where(by_features == 0, 0.0, apart / np.exp(middle))
     listed = ((part <= cut) | (by_features == 0)) & (group.asked[one] | group.asked[other])
     return CopyPairs(group, one[listed], other[listed], part[listed], by_features[listed] == 0, cut, n_unread)

@@ -26,7 +26,7 @@ def near_duplicates(
     Features propose, pictures decide: of each image's 10 nearest by features, of any camera, identity and split, the pictures are
     compared, small and grey, whatever their brightness and contrast, and if one is cut by up to 8 % at each side. How far
     each image is from the one it is least apart from says what is usual. A pair is listed if the modified z-score (Iglewicz
-    and Hoaglin 1993) of the logarithm of its distance is below -3.5 among those: a set of video frames, which all
+    and Hoaglin 1993) of the logarithm of its distance is below -3.5 among those, and its distance is at most half of the median: a set of video frames, which all
     resemble the next one, asks for more than one of single shots. Without files, the distance is that of features over the spacing
     around both (the median distance to the 2nd to 10th nearest), and copies that were brightened or cut are mostly missed.
 
@@ -102,7 +102,7 @@ def cut_words(copies: list[CopyPairs], *, read_files: bool) -> str:
     what = "pictures" if read_files else "features"
     return (
         f"pairs of {what} at most {cuts} as far apart as an image and the one least apart from it usually are, the cut where the "
-        f"modified z-score of the logarithm is -{UNUSUAL}"
+        f"modified z-score of the logarithm is -{UNUSUAL} (half at most)"
     )
 
 

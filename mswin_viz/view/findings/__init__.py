@@ -1,0 +1,1 @@
+"""Lists of what may be wrong with a data set, with pictures."""

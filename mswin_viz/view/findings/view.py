@@ -1,0 +1,239 @@
+"""The list of what may be wrong with a data set: each image, why it is listed, and what shows it; chosen by a click."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+import traitlets
+from matplotlib.figure import Figure
+
+from mswin_viz.analysis.findings.record import Findings
+from mswin_viz.data.progress import Stop
+from mswin_viz.data.sample import Sample
+from mswin_viz.errors import OptionError, StoppedError
+from mswin_viz.view.findings.figures import findings_figure
+from mswin_viz.view.findings.finding_list import FindingList
+from mswin_viz.view.findings.items import FindingItems
+from mswin_viz.view.page.page_images import check_count, folderless
+from mswin_viz.view.page.page_plan import PageAnswer, PagePlan, PageTable, menu_choice
+from mswin_viz.view.page.saved_page import SavedAsPage
+from mswin_viz.view.parts.stored_output import one_line
+from mswin_viz.view.widgets.frame import VIEW, Frame
+from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard
+from mswin_viz.view.widgets.lifetime import check_open, is_closed, made_whole
+from mswin_viz.view.widgets.markup import FONT, Html, Markup, message_html, tag
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WORKS = "Works without a kernel: the menu of lists and pages. A click marks an item; what is chosen can be read in the live view alone."
+_IN_PICTURE = 4  # findings in a stored notebook's picture
+_Page = tuple[int, int]  # list, and the number of the first finding
+
+
+class FindingsViewError(OptionError, traitlets.TraitError):
+    """The view was asked for a page or a finding that it does not have; the old one stays."""
+
+
+class FindingsView(SavedAsPage):
+    """What may be wrong with a data set, in pages: each image, why it is listed, and beside it the images that show it.
+
+    In a notebook: ``mv.FindingsView(mv.wrong_identities(table))``, or several lists. A click chooses an item, another one no
+    longer; :meth:`selection` gives what is chosen as a table. The traits are its state.
+
+    Parameters
+    ----------
+    found
+        From :func:`mswin_viz.wrong_identities` and its sisters; one, or several.
+    per_page
+        How many findings a page has.
+
+    Attributes
+    ----------
+    place
+        Which page is shown, counted over all lists from 0.
+    selected
+        Numbers of the chosen findings in the list that is shown, from 0; none when another list is shown.
+    menu, list
+        The menu of pages, and the list with its pictures.
+
+    Raises
+    ------
+    OptionError
+        If there are no findings records, or ``per_page`` is not a whole number from 1.
+
+    Examples
+    --------
+    >>> table = mv.embed(model, [*samples[:12], samples[3]], modalities=["RGB"], progress=False)
+    >>> view = mv.FindingsView([mv.near_duplicates(table), mv.outliers(table)])
+    >>> view.menu.options[0][0], view.list.items[0]["reason"]
+    ('near-duplicates: 1 to 1 of 1', 'the same file as id 1, camera 2')
+    >>> view.selected = [0]
+    >>> view.selection().what.tolist()
+    ['same file']
+    >>> view.close()
+    """
+
+    page_images = 60
+    place = traitlets.Int(0)
+    selected = traitlets.List(traitlets.Int())
+
+    @made_whole()
+    def __init__(self, found: Findings | Sequence[Findings], *, per_page: int = 20) -> None:
+        check_count("per_page", per_page)
+        self._lists, self._per_page = _checked(found), per_page
+        self._pages = [
+            (at, first)
+            for at, one in enumerate(self._lists)
+            for first in range(0, max(len(one), 1), per_page)
+        ]
+        self._items = FindingItems()
+        self._guarded = Guard(self, lambda problems: self._show_problems(problems))
+        self.menu = widgets.Dropdown(
+            options=[(self._page_words(page), place) for place, page in enumerate(self._pages)],
+            description="list",
+            layout={"width": "420px", "max_width": "100%"},
+            style={"description_width": "36px"},
+        ).add_class("mswin-findings-menu")
+        self._previous, self._following = (
+            widgets.Button(description=name, layout={"width": "86px"}).add_class(f"mswin-findings-{name}")
+            for name in ("previous", "next")
+        )
+        self.list, self._summary, self._message, self._chosen = FindingList(), Html(), Html(), Html()
+        line = {"flex_flow": "row wrap", "align_items": "center"}
+        self._steps = widgets.HBox([self._previous, self._following, self._chosen])
+        controls = widgets.HBox([self.menu, self._steps], layout=line).add_class("mswin-group")
+        super().__init__([controls, self._summary, self._message, self.list, Frame()])
+        for name in (VIEW, "mswin-explorer", "mswin-findings-view"):
+            self.add_class(name)
+        self._observe()
+        self._show()
+
+    def __repr__(self) -> str:
+        return one_line(self, ", ".join(repr(one) for one in self._lists), is_closed=is_closed(self))
+
+    def _picture(self) -> Figure | None:
+        return self.figure(n=_IN_PICTURE) if len(self.found) else None
+
+    def release(self) -> None:
+        """Release the pictures."""
+        self._items.release()
+
+    @property
+    def found(self) -> Findings:
+        """The record behind the list that is shown."""
+        return self._lists[self._pages[self.place][0]]
+
+    def selection(self) -> pd.DataFrame:
+        """The chosen findings, in order of choice, as :meth:`Findings.to_pandas` gives them; without lines if none is chosen."""
+        check_open(self)
+        return self.found.to_pandas(self.selected)
+
+    def figure(self, *, n: int = 6) -> Figure:
+        """The first ``n`` findings of the page that is shown as one matplotlib figure.
+
+        Raises OptionError if the list is empty, ClosedError if the view was closed.
+        """
+        check_open(self)
+        return findings_figure(self.found, first=self._pages[self.place][1], n=min(n, self._per_page))
+
+    def _observe(self) -> None:
+        guarded = self._guarded
+        traitlets.link((self, "place"), (self.menu, "value"))
+        traitlets.link((self, "selected"), (self.list, "selected"))
+        self._previous.on_click(guarded("going to the previous page")(lambda _: self._step(-1)))
+        self._following.on_click(guarded("going to the next page")(lambda _: self._step(1)))
+        self.observe(guarded("showing a page")(lambda change: self._show(change["old"])), "place")
+        self.observe(guarded("choosing")(lambda _change: self._say_chosen()), "selected")
+
+    @traitlets.validate("place", "selected")
+    def _in_range(self, proposal: Any) -> Any:
+        name, value = proposal["trait"].name, proposal["value"]
+        n = len(self._pages) if name == "place" else len(self.found)
+        strange = [one for one in (value if name == "selected" else [value]) if not 0 <= one < n]
+        if strange:
+            raise FindingsViewError(f"{name} counts from 0 to {n - 1} here: got {strange[0]}")
+        return value
+
+    def _step(self, by: int) -> None:
+        self.place = max(0, min(len(self._pages) - 1, self.place + by))
+
+    def _show(self, before: int | None = None) -> None:
+        check_open(self)
+        if before is not None and self._pages[before][0] != self._pages[self.place][0]:
+            self.selected = []
+        page = self._pages[self.place]
+        items, pictures = self._items.of(self._lists[page[0]], self._numbers(page))
+        with self.list.hold_sync():
+            self.list.items, self.list.pictures = items, pictures
+            self.list.words = f"No {self.found.kind} found."
+        self._summary.value = _summary(self.found)
+        self._previous.disabled, self._following.disabled = (
+            self.place == 0,
+            self.place == len(self._pages) - 1,
+        )
+        self._say_chosen()
+
+    def _say_chosen(self) -> None:
+        self._chosen.value = f"{len(self.selected)} chosen"
+
+    def _numbers(self, page: _Page) -> range:
+        return range(page[1], min(page[1] + self._per_page, len(self._lists[page[0]])))
+
+    def _page_words(self, page: _Page) -> str:
+        one, numbers = self._lists[page[0]], self._numbers(page)
+        return (
+            f"{one.kind}: {numbers.start + 1} to {numbers.stop} of {len(one):,}"
+            if numbers
+            else f"{one.kind}: none"
+        )
+
+    def _show_problems(self, problems: Sequence[str]) -> None:
+        self._message.value = message_html([*problems, *[OUT_OF_DATE] * bool(problems)])
+
+    # ---- without a kernel -------------------------------------------------------------------
+
+    def _page_plan(self, images: int, stop: Stop) -> PagePlan:
+        check_count("images", images)
+        shown = [place for place, page in enumerate(self._pages) if page[1] < images or place == self.place]
+        words = folderless(
+            [Sample(-1, -1, one.files(at)) for one in self._lists for at in range(min(len(one), images))]
+        )
+        n_of = ", ".join(f"{min(images, len(one))} of {len(one)} {one.kind}" for one in self._lists)
+        return PagePlan(
+            title=f"What may be wrong: {n_of}", about=[_WORKS], root=self, live=[self.menu],
+            changed={
+                self.menu: menu_choice(self.menu, shown, self.place),
+                self.list: {"items": [], "pictures": [], "selected": []},
+                **{html: {"value": Markup("")} for html in (self._summary, self._message)},
+            },
+            tables=[PageTable(((self.menu, "index"),), self._answers(shown, stop), len(shown), 1, n_of)],
+            hidden=[self._steps], message=self._message, words=words,
+        )  # fmt: skip
+
+    def _answers(self, shown: Sequence[int], stop: Stop) -> Iterator[PageAnswer]:
+        for at, place in enumerate(shown):
+            if stop():
+                raise StoppedError("the page was not finished")
+            page = self._pages[place]
+            one = self._lists[page[0]]
+            items, pictures = self._items.of(one, self._numbers(page))
+            traits = {"items": items, "pictures": pictures, "words": f"No {one.kind} found.", "selected": []}
+            yield PageAnswer((at,), {self.list: traits, self._summary: {"value": _summary(one)}})
+
+
+def _summary(found: Findings) -> Markup:
+    first, *rest = found.sentences()
+    more = tag("span", " ".join(rest), style={"opacity": ".75"})
+    return tag("div", tag("b", first), " ", more, style=FONT)
+
+
+def _checked(found: Any) -> list[Findings]:
+    lists = [found] if isinstance(found, Findings) else list(found) if isinstance(found, Sequence) else []
+    if not lists or not all(isinstance(one, Findings) for one in lists):
+        raise OptionError(
+            f"a view of findings needs one or several Findings: got {found!r:.80}; mv.wrong_identities(table) and its sisters make them"
+        )
+    return lists
