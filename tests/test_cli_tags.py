@@ -42,6 +42,7 @@ LINES = {
     "attribute": "attribute {set} --out {out}",
     "render": "render {set} --out {out}",
     "rank": "rank {set} --out {out}",
+    "find": "find {set} --what outliers --out {out}",
 }
 """Command -> a line that reads the data set."""
 

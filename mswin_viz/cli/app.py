@@ -64,7 +64,18 @@ COMMANDS = {
     "train-embedded": (training.train_embedded, "mswin-viz train-embedded work --device cuda"),
 }
 """Name -> what it runs, and its example."""
-READ_IMAGES = ("doctor", "extract", "export", "train", "ablate", "occlude", "attribute", "render", "rank")
+READ_IMAGES = (
+    "doctor",
+    "extract",
+    "export",
+    "train",
+    "ablate",
+    "occlude",
+    "attribute",
+    "render",
+    "rank",
+    "find",
+)
 """The commands that read images or a store: they take ``--tagged``, ``--without`` and ``--tags``."""
 for name, (command, example) in COMMANDS.items():
     handed_on = jupyter.HANDED_ON if name in ("lab", "demo") else {}

@@ -93,11 +93,12 @@ def _table(source: Path, model: str) -> EmbeddingTable:
     from mswin_viz.analysis.embeddings.store import open_store
     from mswin_viz.data.sets.layouts import samples
     from mswin_viz.data.store.store_record import is_store
+    from mswin_viz.data.tags.choice import chosen_rows
     from mswin_viz.model.loading import load_model
 
     if is_store(source):
-        return open_store(source).table()
-    return embed(load_model(model), samples(source), progress=not shared().quiet)
+        return chosen_rows(open_store(source), **tag_choice()).table()
+    return embed(load_model(model), samples(source, **tag_choice()), progress=not shared().quiet)
 
 
 def _about(found: Findings, file: Path) -> dict[str, Any]:

@@ -1,8 +1,7 @@
 """The pages of docs/measurements that are made from JSON: ``python tests/benchmarks/measured_pages.py`` makes them again.
 
 Benchmarks keep what they measure by :func:`note_timing`, :func:`write_gpu`, :func:`write_scale`, :func:`write_faults` and
-:func:`write_daily_work`, and the
-pages follow.
+:func:`write_daily_work`, and the pages follow.
 """
 
 from __future__ import annotations

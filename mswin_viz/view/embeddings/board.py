@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
 import numpy as np
 
+from mswin_viz.analysis.embeddings.export import points_frame
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.embeddings.view import EmbeddingView
 from mswin_viz.data.sample import Sample
+from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.encoded_batch import Failure
 from mswin_viz.view.embeddings.compared import NoPanel, named_lists
@@ -19,6 +22,7 @@ from mswin_viz.view.embeddings.measure_table import measures_html, selection_htm
 from mswin_viz.view.parts.html import failure_words
 from mswin_viz.view.parts.neighbour_strip import NeighbourStrip
 from mswin_viz.view.parts.pictures import thumbnail
+from mswin_viz.view.parts.tag_bar import Keep, TagBar
 from mswin_viz.view.scales.point_panel import PointPanel
 from mswin_viz.view.widgets.guarded import Guard, show_as_out_of_date
 from mswin_viz.view.widgets.lifetime import made_whole
@@ -28,6 +32,9 @@ from mswin_viz.view.widgets.map_points import identity_name, map_colouring, map_
 from mswin_viz.view.widgets.maps import MOST_ARROWS, LinkedMaps
 from mswin_viz.view.widgets.markup import Html, message_html
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _NEIGHBOURS = 6  # that fit below the maps
 
 
@@ -35,6 +42,7 @@ class EmbeddingBoard(widgets.VBox):
     """Shows the view it is given; a click on a point opens the image behind it.
 
     ``panel`` holds the heatmaps of that image, ``strip`` its neighbours; ``view``, ``maps`` and ``strip`` are None at first.
+    ``tag_bar`` gives tags to the samples of the selected points, and hides points by their tags.
     """
 
     def __init__(self, model: Model | None, samples: Sequence[Sample]) -> None:
@@ -47,6 +55,13 @@ class EmbeddingBoard(widgets.VBox):
         self.panel, self.controls = NoPanel() if model is None else PointPanel(model), map_controls()
         names = ("measures", "legend", "selection", "message")
         self.html = {name: Html().add_class(f"mswin-embedding-{name}") for name in names}
+        self._keep: Keep | None = None
+        self.tag_bar = TagBar(
+            self._samples,
+            chosen=self._chosen,
+            table=lambda: self._table(points_frame),
+            on_filter=self._filter,
+        )
         below = [self.html["legend"], self.html["selection"]]  # each in a box, so that close() finds it
         visible = {"overflow": "visible"}
         self._map_box = widgets.VBox(below, layout={"flex": "3 1 600px", "min_width": "0", **visible})
@@ -73,6 +88,7 @@ class EmbeddingBoard(widgets.VBox):
             self._guarded.forget()
             self._show_problems(())
             self._show_legend(colouring)
+            self._filter(self._keep)
             self._on_selected()
 
     def _observe(self) -> None:
@@ -99,7 +115,7 @@ class EmbeddingBoard(widgets.VBox):
             strip.replace(named_lists(view.table))
         strip.rule = view.settings.rule
         old, self.view, self.strip, self.maps = self.maps, view, strip, maps
-        self._map_box.children = [maps, self.html["legend"], self.html["selection"], strip]
+        self._map_box.children = [maps, self.html["legend"], self.html["selection"], self.tag_bar, strip]
         if old is not None:
             old.close()
 
@@ -141,6 +157,7 @@ class EmbeddingBoard(widgets.VBox):
         if not wanted or self.view is None or self.maps is None:
             return
         rows = [row for row, pid in enumerate(self.view.table.pid) if identity_name(pid) == wanted]
+        rows = self._shown(rows)
         if rows:
             self.maps.selected = rows
         else:
@@ -151,6 +168,7 @@ class EmbeddingBoard(widgets.VBox):
             if self.view is None or self.maps is None or self.strip is None:
                 return
             rows = list(self.maps.selected)
+            self.tag_bar.count(len(rows))
             self.html["selection"].value = selection_html(self.view, rows, MOST_ARROWS)
             if len(rows) == 1:
                 self.strip.row = rows[0]
@@ -163,6 +181,41 @@ class EmbeddingBoard(widgets.VBox):
         with self._lock:
             if row >= 0 and self.view is not None:
                 self.panel.compare_with(self._image(self.view.table, row)[0])
+
+    def selection(self) -> pd.DataFrame:
+        """The selected rows as the table has them, with their samples' tags."""
+        return self._table(lambda view: view.table.to_pandas())
+
+    def _table(self, frame_of: Callable[[EmbeddingView], pd.DataFrame]) -> pd.DataFrame:
+        """The selected rows of a table of the view, with the tags of their samples."""
+        if self.view is None or self.maps is None:
+            raise OptionError(
+                "a selection needs maps: none have been computed yet; press the button, or call start()"
+            )
+        frame = frame_of(self.view).iloc[list(self.maps.selected)]
+        return frame.assign(tags=self.tag_bar.names_of([self._samples[at] for at in frame["sample"]]))
+
+    def _chosen(self) -> list[Sample]:
+        if self.view is None or self.maps is None:
+            return []
+        numbers = dict.fromkeys(self.view.table.sample[list(self.maps.selected)].tolist())
+        return [self._samples[number] for number in numbers]
+
+    def _filter(self, keep: Keep | None) -> None:
+        """Hide the points of samples that are not kept."""
+        with self._lock:
+            self._keep = keep
+            if self.view is not None and self.maps is not None:
+                rows = None if keep is None else self._shown(range(len(self.view.table)))
+                self.maps.show_only(rows)
+
+    def _shown(self, rows: Sequence[int]) -> list[int]:
+        """Those of some rows that are not hidden."""
+        if self.view is None or self._keep is None:
+            return list(rows)
+        numbers = self.view.table.sample
+        kept = {number: self._keep(self._samples[number]) for number in {int(numbers[row]) for row in rows}}
+        return [row for row in rows if kept[int(numbers[row])]]
 
     def _image(self, table: EmbeddingTable, row: int) -> tuple[Sample, str]:
         """The sample of a row, and the modality to look at: its own, or the first of those joined."""

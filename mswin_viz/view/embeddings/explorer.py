@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
@@ -41,6 +41,9 @@ from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, show_as_out_of_da
 from mswin_viz.view.widgets.lifetime import check_open, is_closed, made_whole
 from mswin_viz.view.widgets.maps import LinkedMaps
 from mswin_viz.view.widgets.markup import Html, message_html
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _EMBEDDING = 0.8  # part of the progress bar that embedding takes, where there is no table yet
 
@@ -200,6 +203,19 @@ class EmbeddingExplorer(SavedAsPage):
             )
         self.maps.selected = [row]
 
+    def selection(self) -> pd.DataFrame:
+        """What is selected: the columns of :meth:`EmbeddingTable.to_pandas`, and ``tags``, those of each row's sample.
+
+        Raises
+        ------
+        OptionError
+            If there are no maps yet.
+        ClosedError
+            If the explorer was closed.
+        """
+        check_open(self)
+        return self.board.selection()
+
     def save(self, folder: str | Path) -> list[Path]:
         """Write every figure (PNG and PDF) and every table (CSV and Parquet) of what is shown.
 
@@ -226,7 +242,7 @@ class EmbeddingExplorer(SavedAsPage):
             )
         board = self.board
         around = [self._settings_row, self.worker, self._old, self.saving, self.save_page]
-        inside = [self.panel, self.strip, board.html["selection"]]
+        inside = [self.panel, self.strip, board.html["selection"], board.tag_bar]
         hidden = [part for part in (*around, *inside) if part is not None]
         page = EmbeddingPage(self, self._samples, self.controls, board.html, hidden)
         failed = () if self.table is None else self.table.failed

@@ -106,6 +106,14 @@ class LinkedMaps(ClosedWhole, widgets.VBox):
         for scatter in self.scatters:
             colour_points(scatter, colouring)
 
+    def show_only(self, rows: Sequence[int] | None) -> None:
+        """Hide all other points in both maps, and take them out of the selection; None shows all of them."""
+        if rows is not None:
+            shown = set(rows)
+            self.selected = [row for row in self.selected if row in shown]
+        for scatter in self.scatters:
+            scatter.filter(None if rows is None else np.asarray(rows, dtype=np.uint32))
+
     def release(self) -> None:
         """Release the pictures, and the widgets that jupyter-scatter holds."""
         self._thumbnail.cache_clear()

@@ -1,0 +1,189 @@
+"""A bar that gives what is selected a tag, shows only what has one or hides it, and writes the selection as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ipywidgets as widgets
+
+from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.storage.file_writing import write_bytes
+from mswin_viz.data.storage.output_checks import output_file
+from mswin_viz.data.storage.spreadsheet_cells import csv_file
+from mswin_viz.data.storage.typed_paths import typed_path
+from mswin_viz.data.tags.opening import tags_beside
+from mswin_viz.data.tags.tag_events import TagEvent
+from mswin_viz.data.tags.tags import Tags
+from mswin_viz.errors import OptionError
+from mswin_viz.view.widgets.guarded import Guard
+from mswin_viz.view.widgets.lifetime import ClosedWhole
+from mswin_viz.view.widgets.markup import Html, message_html
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ALL, ONLY, HIDDEN = "show all", "show only", "hide"
+_ENDINGS = (".csv", ".parquet")
+_ROW = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 6px"}
+_AUTO = {"width": "auto"}
+Keep = Callable[[Sample], bool]
+"""Whether a sample is shown."""
+
+
+class TagBar(ClosedWhole, widgets.VBox):
+    """Tags for what is selected in a view; it knows the view by four functions only.
+
+    Parameters
+    ----------
+    samples
+        Those of the view; the tags are the ones beside them, until :meth:`use` names others.
+    chosen
+        The samples that are selected.
+    table
+        What is selected, as a table to write.
+    on_filter
+        Called with what says of a sample whether it is shown, or with None where all are.
+
+    Attributes
+    ----------
+    tags
+        None where the samples come from no one folder, or their tags cannot be read: the bar then says so.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        *,
+        chosen: Callable[[], Sequence[Sample]],
+        table: Callable[[], pd.DataFrame],
+        on_filter: Callable[[Keep | None], None],
+    ) -> None:
+        self._chosen, self._table, self._on_filter = chosen, table, on_filter
+        self._guarded = Guard(self, self._show_problems)
+        self._last: list[TagEvent] = []
+        self.tags: Tags | None = None
+        self.tag = widgets.Combobox(
+            placeholder="a tag, such as: half hidden", description="tag", continuous_update=True,
+            style={"description_width": "initial"}, layout={"width": "250px"},
+        ).add_class("mswin-tag-name")  # fmt: skip
+        self.add, self.remove, self.undo, self.save = (
+            widgets.Button(description=words, layout=_AUTO).add_class(f"mswin-tag-{css}")
+            for css, words in (
+                ("add", "tag selection"),
+                ("remove", "take away"),
+                ("undo", "undo"),
+                ("save", "export selection"),
+            )
+        )
+        self.mode = widgets.Dropdown(options=[ALL, ONLY, HIDDEN], layout={"width": "110px"})
+        self.which = widgets.Dropdown(options=[], layout={"width": "200px"})
+        self.file = widgets.Text("selection.csv", layout={"width": "150px"}).add_class("mswin-tag-file")
+        self.words, self.message = Html().add_class("mswin-tag-words"), Html().add_class("mswin-tag-message")
+        self.mode.add_class("mswin-tag-mode")
+        self.which.add_class("mswin-tag-which")
+        giving = widgets.HBox([self.tag, self.add, self.remove, self.undo, self.words], layout=_ROW)
+        showing = widgets.HBox([self.mode, self.which, self.file, self.save], layout=_ROW)
+        super().__init__([giving, showing, self.message])
+        self.add_class("mswin-tags")
+        self._show_tags()
+        with suppress(Exception), self._guarded("reading the tags"):  # it is shown
+            self.use(tags_beside(samples))
+        self._observe()
+
+    def use(self, tags: Tags | None) -> None:
+        """Take these tags in place of those beside the samples; None for none."""
+        self.tags, self._last = tags, []
+        self.message.value = ""
+        self._show_tags()
+        self.apply()
+
+    def count(self, n_selected: int) -> None:
+        """Say how many rows or images are selected."""
+        self.words.value = f"{n_selected:,} selected"
+
+    def apply(self) -> None:
+        """Show or hide again by the menus, for example on new maps."""
+        name, mode = self.which.value, str(self.mode.value)
+        self._on_filter(None if mode == ALL or name is None or self.tags is None else self._keep(name, mode))
+
+    def names_of(self, samples: Sequence[Sample]) -> list[str]:
+        """The tags of each sample, with commas between them."""
+        if self.tags is None:
+            return [""] * len(samples)
+        return [", ".join(self.tags.of(sample)) for sample in samples]
+
+    # ---- inside -----------------------------------------------------------------------------
+
+    def _observe(self) -> None:
+        self.add.on_click(self._guarded("tagging")(lambda _button: self._change(is_set=True)))
+        self.remove.on_click(self._guarded("taking a tag away")(lambda _button: self._change(is_set=False)))
+        self.undo.on_click(self._guarded("undoing")(lambda _button: self._undo()))
+        self.save.on_click(self._guarded("exporting the selection")(lambda _button: self._save()))
+        guarded = self._guarded("showing by tags")
+        for menu in (self.mode, self.which):
+            menu.observe(guarded(lambda _change: self.apply()), "value")
+
+    def _keep(self, name: str, mode: str) -> Keep:
+        tags, is_wanted = self._given(), mode == ONLY
+        return lambda sample: (name in tags.of(sample)) == is_wanted
+
+    def _given(self) -> Tags:
+        if self.tags is None:
+            raise OptionError(
+                "tags need samples of one data set, or a file of their own: there is none here; "
+                "use(mswin_viz.open_tags(file, root=folder)) of this bar takes one"
+            )
+        return self.tags
+
+    def _change(self, *, is_set: bool) -> None:
+        tags, samples = self._given(), list(self._chosen())
+        if not samples:
+            raise OptionError(
+                "a tag is given to what is selected: nothing is; click, draw a lasso, or search"
+            )
+        change = tags.add if is_set else tags.remove
+        events = change(samples, self.tag.value)
+        self._last = events or self._last
+        n_images = "1 image" if len(events) == 1 else f"{len(events):,} images"
+        self._changed(f"{n_images} {'tagged' if is_set else 'no longer tagged'} in {shown_text(tags.file)}")
+
+    def _undo(self) -> None:
+        if self._last:
+            self._last = self._given().undo(self._last)
+            self._changed("undone; press undo again to have it back")
+
+    def _changed(self, words: str) -> None:
+        self._show_tags()
+        self.apply()
+        self.message.value = words
+
+    def _save(self) -> None:
+        path = output_file(typed_path(self.file.value), "the table", endings=_ENDINGS)
+        frame = self._table()
+        if not len(frame):
+            raise OptionError("what is selected is exported: nothing is; click, draw a lasso, or search")
+        is_csv = Path(path).suffix.lower() == ".csv"
+        write_bytes(path, csv_file(frame) if is_csv else frame.to_parquet(index=False))
+        self.message.value = f"{len(frame):,} rows in {shown_text(path.resolve())}"
+
+    def _show_tags(self) -> None:
+        """Offer the tags that there are, and those alone that can be used."""
+        counts = {} if self.tags is None else self.tags.counts
+        self.tag.options = tuple(counts)
+        chosen = self.which.value
+        self.which.options = [(f"{name} ({count:,})", name) for name, count in counts.items()]
+        self.which.value = chosen if chosen in counts else next(iter(counts), None)
+        self.undo.disabled = not self._last
+        for part in (self.tag, self.add, self.remove, self.mode, self.which):
+            part.disabled = self.tags is None
+        if self.tags is None:
+            self.message.value = (
+                "No tags: these samples come from no one folder, or their tags cannot be read."
+            )
+
+    def _show_problems(self, problems: Sequence[str]) -> None:
+        self.message.value = message_html(problems)
