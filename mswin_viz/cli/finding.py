@@ -10,6 +10,7 @@ import typer
 from mswin_viz.cli.checks import existing, one_of, read_path, to_write
 from mswin_viz.cli.measuring import ModelName
 from mswin_viz.cli.shared_options import answer, note, shared
+from mswin_viz.cli.tag_options import tag_choice
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.data.storage.output_checks import output_folder

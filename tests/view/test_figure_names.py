@@ -33,7 +33,7 @@ from mswin_viz.analysis.measures.paired_retrieval import paired_retrieval
 from mswin_viz.analysis.windows.geometry import windows
 from mswin_viz.data.sample import Sample
 from mswin_viz.view.attributions import figures as attribution_figures
-from mswin_viz.view.embeddings import change_figure, map_figures
+from mswin_viz.view.embeddings import change_figure, map_figures, protocol_figures
 from mswin_viz.view.embeddings import figures as embedding_figures
 from mswin_viz.view.figures import occlusion as occlusion_figures
 from mswin_viz.view.parts import figure_file as figures
@@ -338,6 +338,7 @@ def test_every_function_that_draws_is_tested_here(makers) -> None:
         map_figures,
         neighbour_figure,
         occlusion_figures,
+        protocol_figures,
         retrieval_figures,
         scale_figure,
     )

@@ -37,7 +37,7 @@ class FittedImage:
     facts: PictureFacts
 
 
-ModelImages = Images | Iterable[FittedImage]
+ModelImages = Images | Iterable[ImageSource | FittedImage]
 """Images, or what :meth:`Model.opened` made of them."""
 
 
