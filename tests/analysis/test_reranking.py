@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mswin_viz as mv
+from mswin_viz.analysis.measures import ranking as ranking_module
 from mswin_viz.analysis.measures import reranking as module
-from mswin_viz.analysis.measures import retrieval as retrieval_module
 from mswin_viz.errors import OptionError
 
 SMALL = mv.Reranking(k1=4, k2=2)
@@ -108,7 +108,7 @@ def test_reranked_measures_are_those_of_the_published_loops(
     reranking = mv.Reranking(*parameters)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_CHUNK", 40)
-        patch.setattr(retrieval_module, "_CHUNK", 40)
+        patch.setattr(ranking_module, "PAIRS_AT_ONCE", 40)
         try:
             report = mv.retrieval(
                 features,

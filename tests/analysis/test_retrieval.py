@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mswin_viz as mv
-from mswin_viz.analysis.measures import retrieval as module
-from mswin_viz.analysis.measures.retrieval import retrieval
+from mswin_viz.analysis.embeddings.query_values import empty_values, fill_values
+from mswin_viz.analysis.measures import ranking as module
+from mswin_viz.analysis.measures.matching import matching
+from mswin_viz.analysis.measures.retrieval import measured_queries, retrieval
 from mswin_viz.errors import OptionError, ShapeError
 
 
@@ -63,7 +65,7 @@ def test_measures_are_those_of_the_published_loop_with_ties_and_unknown_numbers(
     query = rng.permutation(n_images)[: max(1, n_images // 2)]
     gallery = rng.permutation(n_images)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_CHUNK", chunk)
+        patch.setattr(module, "PAIRS_AT_ONCE", chunk)
         keys = (
             {"camids": rng.permutation(camids), "scenes": camids} if rule == "scene" else {"camids": camids}
         )
@@ -411,3 +413,20 @@ def test_half_precision_is_ranked_as_it_stands():
     for half in (some.astype(np.float16), torch.tensor(some).bfloat16()):
         full = half.astype(float) if isinstance(half, np.ndarray) else half.double().numpy()
         assert retrieval(half, pids, camids).mAP == retrieval(full, pids, camids).mAP
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_the_values_of_each_query_are_the_measures_of_retrieval_bit_for_bit(metric):
+    rng = np.random.default_rng(3)
+    n = 157
+    features = np.round(rng.normal(size=(n, 4))) + 0.25  # many ties
+    who = matching(rng.integers(-1, 20, n), rng.integers(-1, 3, n))
+    query, gallery = rng.permutation(n)[:60], rng.permutation(n)[:120]
+    rows = module.compared_rows(features, metric, "image")
+    measures, values = measured_queries(rows, who, query, gallery, metric=metric), empty_values(n)
+    unanswered = fill_values(values, rows, who, (query, gallery), metric=metric)
+    np.testing.assert_array_equal(values.average_precision[query], measures.ap)
+    np.testing.assert_array_equal(values.inverse_penalty[query], measures.inp)
+    np.testing.assert_array_equal(values.first_match[query], measures.first)
+    assert unanswered == measures.unanswered
+    assert np.isfinite(measures.ap).sum() > 30

@@ -15,8 +15,7 @@ from mswin_viz.analysis.embeddings.named_features import NamedFeatures, features
 from mswin_viz.analysis.embeddings.query_values import QueryValues, empty_values, fill_values
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.matching import Matching, matching, unanswered_words
-from mswin_viz.analysis.measures.ranking import DIGITS, ranked, similarities
-from mswin_viz.analysis.measures.retrieval import average_precision
+from mswin_viz.analysis.measures.ranking import DIGITS, average_precision, ranked, similarities
 from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.errors import OptionError, ShapeError, StoppedError

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.measures.matching import Matching
-from mswin_viz.analysis.measures.ranking import DIGITS, similarities
-from mswin_viz.analysis.measures.retrieval import average_precision
+from mswin_viz.analysis.measures.ranking import (
+    DIGITS,
+    average_precision,
+    inverse_penalty,
+    match_ranks,
+    similar_blocks,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 MOST_FIRST = 24
 """How many of each query's first candidates are kept."""
-_CHUNK = 2_000_000  # pairs of query and candidate ranked at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,39 +80,31 @@ def fill_values(
     similarities keep the gallery's order.
     """
     query, gallery = of
-    galleries, candidates = who.of(gallery), _rows_of(features, gallery)
+    galleries = who.of(gallery)
     place = np.full(len(who), -1)
     place[gallery] = np.arange(len(gallery))
     causes: Counter[str] = Counter()
-    step = max(1, _CHUNK // len(gallery))
-    for start in range(0, len(query), step):
-        block = query[start : start + step]
-        similarity = np.round(similarities(features[block], candidates, metric), DIGITS)
-        for row, similar in zip(block.tolist(), similarity, strict=True):
-            matches, dropped = galleries.around(row)
-            similar[dropped] = -np.inf
-            if place[row] >= 0:  # also where its identity is not known
-                similar[place[row]] = -np.inf
-            top = _first_places(similar)
-            values.first[row, : len(top)] = gallery[top]
-            if not len(matches):
-                causes[galleries.cause(row, dropped)] += 1
-                continue
-            ranks = _ranks(similar, matches)
-            values.average_precision[row] = average_precision(ranks)
-            values.inverse_penalty[row] = len(ranks) / ranks[-1]
-            values.first_match[row] = ranks[0]
-            pair = _margin_pair(similar, matches)
-            if pair is not None:
-                wrong, right = (_closeness(features[row], candidates[at], metric) for at in pair)
-                values.margin[row] = wrong - right
+    blocks = similar_blocks(features, query, gallery, metric=metric)
+    each = (similar for block in blocks for similar in np.round(block, DIGITS))
+    for row, similar in zip(query.tolist(), each, strict=True):
+        matches, dropped = galleries.around(row)
+        similar[dropped] = -np.inf
+        if place[row] >= 0:  # also where its identity is not known
+            similar[place[row]] = -np.inf
+        top = _first_places(similar)
+        values.first[row, : len(top)] = gallery[top]
+        if not len(matches):
+            causes[galleries.cause(row, dropped)] += 1
+            continue
+        ranks = match_ranks(similar, matches)
+        values.average_precision[row] = average_precision(ranks)
+        values.inverse_penalty[row] = inverse_penalty(ranks)
+        values.first_match[row] = ranks[0]
+        pair = _margin_pair(similar, matches)
+        if pair is not None:
+            wrong, right = (_closeness(features[row], features[gallery[at]], metric) for at in pair)
+            values.margin[row] = wrong - right
     return causes
-
-
-def _rows_of(features: Float[np.ndarray, "row dim"], rows: Int[np.ndarray, " some"]) -> np.ndarray:
-    """Some rows; without a copy where they stand in a row."""
-    first, last = int(rows[0]), int(rows[-1])
-    return features[first : last + 1] if np.array_equal(rows, np.arange(first, last + 1)) else features[rows]
 
 
 def _first_places(similar: Float[np.ndarray, " gallery"]) -> Int[np.ndarray, " first"]:
@@ -117,21 +113,6 @@ def _first_places(similar: Float[np.ndarray, " gallery"]) -> Int[np.ndarray, " f
     least = np.partition(similar, len(similar) - n)[len(similar) - n]
     places = np.flatnonzero((similar >= least) & np.isfinite(similar))
     return places[np.argsort(-similar[places], kind="stable")][:n]
-
-
-def _ranks(
-    similar: Float[np.ndarray, " gallery"], matches: Int[np.ndarray, " match"]
-) -> Int[np.ndarray, " match"]:
-    """Ranks of the matches, from 1, ascending; equal candidates keep their order."""
-    wanted = similar[matches]
-    rivals = similar[similar >= wanted.min()]
-    rivals.sort()
-    above = len(rivals) - np.searchsorted(rivals, wanted, side="right")
-    with_ties = len(rivals) - np.searchsorted(rivals, wanted, side="left")
-    if (with_ties - above == 1).all():
-        return np.sort(above) + 1
-    places = np.flatnonzero(similar >= wanted.min())
-    return np.flatnonzero(np.isin(places[np.argsort(-similar[places], kind="stable")], matches)) + 1
 
 
 def _margin_pair(

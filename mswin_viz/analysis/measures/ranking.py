@@ -1,7 +1,8 @@
-"""How similar a query is to a gallery image: by cosine, or by the Euclidean distance of raw features."""
+"""How similar queries are to gallery images, by cosine or Euclidean distance, and where the matches of one query rank."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,8 @@ METRIC_WORDS = {"cosine": "cosine", "euclidean": "Euclidean distance"}
 DIGITS = 12
 """Similarities equal to so many decimals tie: a product's last bits depend on where it is computed."""
 
+PAIRS_AT_ONCE = 2_000_000
+"""Pairs of query and gallery image ranked at once: 16 MB of similarities."""
 _LONGEST = 1e120  # beyond it a squared distance may overflow
 
 
@@ -68,3 +71,56 @@ def similarities(
 def ranked(similarity: Float[np.ndarray, " candidate"]) -> Int[np.ndarray, " candidate"]:
     """Places of the candidates, the most similar first; those equal to ``DIGITS`` decimals keep their order."""
     return np.argsort(-np.round(similarity, DIGITS), kind="stable")
+
+
+def similar_blocks(
+    features: Float[np.ndarray, "image dim"],
+    query: Int[np.ndarray, " query"],
+    gallery: Int[np.ndarray, " gallery"],
+    *,
+    metric: str,
+) -> Iterator[Float[np.ndarray, "block gallery"]]:
+    """Similarities of some queries after others to the whole gallery, ``PAIRS_AT_ONCE`` or one query at a time.
+
+    Query and gallery are rows of the features, which are as :func:`compared_rows` gives them for the metric.
+    """
+    first, last = int(gallery[0]), int(gallery[-1])
+    in_a_row = np.array_equal(gallery, np.arange(first, last + 1))
+    candidates = features[first : last + 1] if in_a_row else features[gallery]  # a view where it can be one
+    step = queries_at_once(len(gallery))
+    for start in range(0, len(query), step):
+        yield similarities(features[query[start : start + step]], candidates, metric)
+
+
+def queries_at_once(n_gallery: int) -> int:
+    """How many queries are ranked against a gallery at once, at least one."""
+    return max(1, PAIRS_AT_ONCE // n_gallery)
+
+
+def match_ranks(
+    similarity: Float[np.ndarray, " gallery"], matches: Int[np.ndarray, " match"]
+) -> Int[np.ndarray, " match"]:
+    """Ranks of one query's matches, from 1, ascending, in the order of :func:`ranked`.
+
+    ``matches`` are places in the gallery; what is left out for this query has the similarity -inf. Counting is enough
+    where nothing comes near a match; only near ties are put in order.
+    """
+    wanted, near = similarity[matches], 2 * 10.0**-DIGITS
+    rivals = similarity[similarity >= wanted.min() - near]
+    rivals.sort()
+    from_above = len(rivals) - np.searchsorted(rivals, wanted + near, side="right")
+    with_ties = len(rivals) - np.searchsorted(rivals, wanted - near, side="left")
+    if (with_ties - from_above == 1).all():
+        return np.sort(from_above) + 1
+    places = np.flatnonzero(similarity >= wanted.min() - near)
+    return np.flatnonzero(np.isin(places[ranked(similarity[places])], matches)) + 1
+
+
+def average_precision(ranks: Int[np.ndarray, " match"]) -> float:
+    """Mean, over the matches, of the precision at their ranks (from 1, ascending), 0..1; NaN without a match."""
+    return float(np.mean(np.arange(1, len(ranks) + 1) / ranks)) if len(ranks) else float("nan")
+
+
+def inverse_penalty(ranks: Int[np.ndarray, " match"]) -> float:
+    """Number of matches divided by the rank of the last one, 0..1; NaN without a match. Its mean is mINP (Ye et al., 2021)."""
+    return float(len(ranks) / ranks[-1]) if len(ranks) else float("nan")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -11,7 +11,14 @@ import numpy as np
 
 from mswin_viz.analysis.arrays import chosen_rows, real_numbers
 from mswin_viz.analysis.measures.matching import Matching, matching
-from mswin_viz.analysis.measures.ranking import DIGITS, compared_rows, ranked, similarities
+from mswin_viz.analysis.measures.ranking import (
+    average_precision,
+    compared_rows,
+    inverse_penalty,
+    match_ranks,
+    queries_at_once,
+    similar_blocks,
+)
 from mswin_viz.analysis.measures.reranking import reranked_blocks
 from mswin_viz.analysis.measures.reranking_record import Reranking, check_reranking
 from mswin_viz.analysis.measures.retrieval_record import RetrievalReport
@@ -21,8 +28,6 @@ from mswin_viz.errors import OptionError, ShapeError
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
     from numpy.typing import ArrayLike
-
-_CHUNK = 2_000_000  # pairs of query and gallery image ranked at once
 
 
 class RetrievalOptions(TypedDict, total=False):
@@ -180,44 +185,22 @@ def measured_queries(
     """
     galleries, unanswered = who.of(gallery), Counter[str]()
     ap, inp, first, last = (np.full(len(query), np.nan) for _ in range(4))
-    step = max(1, _CHUNK // len(gallery))
     if reranking is None:
-        blocks = _similar_blocks(features, query, gallery, step, metric=metric)
+        blocks = similar_blocks(features, query, gallery, metric=metric)
     else:
+        step = queries_at_once(len(gallery))
         blocks = reranked_blocks(features, query, gallery, reranking, metric=metric, step=step)
     rows = (similar for block in blocks for similar in block)
     for row, (image, similar) in enumerate(zip(query, rows, strict=True)):
         matches, dropped = galleries.around(image)
         if len(matches):
-            ranks = _ranks(similar, matches, dropped)
-            ap[row], first[row], last[row] = average_precision(ranks), ranks[0], ranks[-1]
-            inp[row] = len(ranks) / ranks[-1]
+            similar[dropped] = -np.inf
+            ranks = match_ranks(similar, matches)
+            ap[row], inp[row] = average_precision(ranks), inverse_penalty(ranks)
+            first[row], last[row] = ranks[0], ranks[-1]
         else:
             unanswered[galleries.cause(image, dropped)] += 1
     return QueryMeasures(ap, inp, first, last, unanswered)
-
-
-def _similar_blocks(
-    features: Float[np.ndarray, "image dim"],
-    query: Int[np.ndarray, " query"],
-    gallery: Int[np.ndarray, " gallery"],
-    step: int,
-    *,
-    metric: str,
-) -> Iterator[Float[np.ndarray, "block gallery"]]:
-    """Similarities of some queries after others to the whole gallery."""
-    first_row, last_row = int(gallery[0]), int(gallery[-1])
-    in_a_row = np.array_equal(gallery, np.arange(first_row, last_row + 1))
-    candidates = (
-        features[first_row : last_row + 1] if in_a_row else features[gallery]
-    )  # a view where it can be one
-    for start in range(0, len(query), step):
-        yield similarities(features[query[start : start + step]], candidates, metric)
-
-
-def average_precision(ranks: Int[np.ndarray, " match"]) -> float:
-    """Mean, over the matches, of the precision at their ranks (from 1, ascending), 0..1; NaN without a match."""
-    return float(np.mean(np.arange(1, len(ranks) + 1) / ranks)) if len(ranks) else float("nan")
 
 
 def _checked_ranks(ranks: Any) -> tuple[int, ...]:
@@ -225,24 +208,3 @@ def _checked_ranks(ranks: Any) -> tuple[int, ...]:
     if not all(isinstance(rank, (int, np.integer)) and rank >= 1 for rank in each):
         raise OptionError(f"ranks are whole numbers, counted from 1: got {ranks!r:.80}")
     return tuple(int(rank) for rank in each)
-
-
-def _ranks(
-    similarity: Float[np.ndarray, " gallery"],
-    matches: Int[np.ndarray, " match"],
-    dropped: Int[np.ndarray, " dropped"],
-) -> Int[np.ndarray, " match"]:
-    """Ranks of the matches, from 1, ascending, in the order of `ranking.ranked`.
-
-    Counting is enough where nothing comes near a match; only near ties are put in order.
-    """
-    similarity[dropped] = -np.inf
-    wanted, near = similarity[matches], 2 * 10.0**-DIGITS
-    rivals = similarity[similarity >= wanted.min() - near]
-    rivals.sort()
-    from_above = len(rivals) - np.searchsorted(rivals, wanted + near, side="right")
-    with_ties = len(rivals) - np.searchsorted(rivals, wanted - near, side="left")
-    if (with_ties - from_above == 1).all():
-        return np.sort(from_above) + 1
-    places = np.flatnonzero(similarity >= wanted.min() - near)
-    return np.flatnonzero(np.isin(places[ranked(similarity[places])], matches)) + 1
