@@ -271,12 +271,16 @@ def test_the_table_of_queries_has_a_line_for_each_and_says_what_is_left_out() ->
     joined = query_table({"one": one}, modality="RGB+NI")
     assert joined["modality"].unique().tolist() == ["RGB+NI"]
     assert query_table(one).columns.tolist()[4] == "plain_ap"
-    with pytest.raises(OptionError, match=r"one of RGB, NI, or several joined with .: got 'TI'"):
+    with pytest.raises(OptionError, match=r"one of the table's RGB, NI, or several joined by .: got 'TI'"):
         query_table(one, modality="TI")
     with pytest.raises(OptionError, match="k is at most 24"):
         query_table(one, k=25)
     with pytest.raises(StoppedError):
         query_table(one, stop=lambda: True)
+    with pytest.raises(OptionError, match="at least one table: got an empty dictionary"):
+        query_table({})
+    with pytest.raises(OptionError, match="or of a dictionary name -> table: got 3"):
+        query_table(3)  # type: ignore[arg-type]
 
 
 def test_queries_that_no_candidate_is_left_for_are_in_the_table_with_nothing() -> None:

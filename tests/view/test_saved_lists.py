@@ -146,16 +146,52 @@ def test_a_picture_is_the_figure_on_screen_with_its_provenance(kind: str, table,
     assert content == figure_bytes(mv.ranked_figure(table, hits, provenance=words), "png", dpi=150)
 
 
-def test_several_tables_make_a_picture_and_lists_each(table, tmp_path: Path) -> None:
-    same = replace(table, enhanced=table.plain)
+def test_tables_by_name_make_one_picture_of_a_query_with_a_list_for_each_name(
+    table, tmp_path: Path, monkeypatch
+) -> None:
+    drawn: list[dict] = []
+    monkeypatch.setattr(saved_lists, "ranked_figure", lambda _table, found, **_: drawn.append(found))
+    named = {"base line": (table, "plain"), "windows": table}
+    saved = mv.save_ranked_lists(named, tmp_path / "out", queries=[4, 0], k=3, modality="RGB")
+    assert [file.name for file in saved.pictures] == ["001_RGB_4.png", "002_RGB_0.png"]
+    assert [list(found) for found in drawn] == [["base line", "windows"]] * 2
+    page = page_data(saved.page)
+    assert page["lists"] == ["base line", "windows"]
+    lines = lines_of(saved)
+    assert [(one["table"], one["feature"]) for one in lines[::3]] == [
+        ("base line", "plain"), ("windows", "enhanced"),
+    ] * 2  # fmt: skip
+    for query, position, found in zip(page["queries"], (4, 0), drawn, strict=True):
+        for of_page, name, feature in zip(query["lists"], named, ("plain", "enhanced"), strict=True):
+            alone = mv.neighbours(table, table.row_of(position, "RGB"), k=3, feature=feature)
+            assert found[name].rows.tolist() == alone.rows.tolist()
+            assert of_page["ap"] == pytest.approx(precision_of(table, alone.query, feature))
+
+
+def test_the_same_tables_by_name_have_the_same_values_in_the_table_of_queries(table, tmp_path: Path) -> None:
+    turned = table[np.arange(len(table))[::-1]]
+    named = {"base line": (turned, "plain"), "windows": table}
+    saved = mv.save_ranked_lists(named, tmp_path / "out", n=20, modality="RGB")
+    queries = mv.query_table(named, modality="RGB").set_index("path")
+    for line in lines_of(saved):
+        expected = queries.loc[line["query"], f"{line['table']}_ap"]
+        assert float(line["average_precision"]) == pytest.approx(expected)
+    worst = queries["windows_ap"].dropna().sort_values()
+    shown = list(dict.fromkeys(line["query"] for line in lines_of(saved)))
+    assert queries.loc[shown, "windows_ap"].tolist() == pytest.approx(worst.tolist())
+
+
+def test_names_that_look_alike_once_shortened_keep_a_list_each(table, tmp_path: Path) -> None:
+    long = "a checkpoint with a very long name " * 4
     saved = mv.save_ranked_lists(
-        {"base line": same, "windows": table}, tmp_path / "out", queries=[0], modality="RGB"
+        {f"{long}1 {long}": (table, "plain"), f"{long}2 {long}": table},
+        tmp_path / "out",
+        queries=[0],
+        modality="RGB",
     )
-    assert [file.name for file in saved.pictures] == ["001_RGB_0_base_line.png", "001_RGB_0_windows.png"]
-    assert page_data(saved.page)["lists"] == [
-        "base line, plain CLS (no add-on)", "windows, plain CLS", "windows, enhanced CLS",
-    ]  # fmt: skip
-    assert {one["table"] for one in lines_of(saved)} == {"base line", "windows"}
+    page = page_data(saved.page)
+    assert len(page["lists"]) == len(page["queries"][0]["lists"]) == 2
+    assert {line["feature"] for line in lines_of(saved)} == {"plain", "enhanced"}
 
 
 def test_modalities_are_joined_unless_one_is_named(table, tmp_path: Path) -> None:
@@ -220,12 +256,33 @@ def test_what_cannot_be_saved_is_refused(options: dict, words: str, table, tmp_p
     assert not (tmp_path / "out").exists()
 
 
-def test_tables_of_other_samples_and_unknown_identities_are_refused(table, tmp_path: Path) -> None:
-    moved = replace(table, sample=table.sample[::-1].copy())
-    with pytest.raises(errors.OptionError, match="tables must be of the same samples"):
-        mv.save_ranked_lists({"a": table, "b": moved}, tmp_path / "out", modality="RGB")
-    with pytest.raises(errors.OptionError, match="a dictionary name -> table: got"):
+def test_images_are_found_by_their_files_and_those_that_one_table_lacks_are_named(
+    table, tmp_path: Path
+) -> None:
+    fewer = table[np.flatnonzero(table.sample != 5)]
+    moved = replace(fewer, sample=fewer.sample[::-1].copy())
+    named = {"a": table, "b": moved}
+    saved = mv.save_ranked_lists(named, tmp_path / "out", queries=[4], modality="RGB")
+    assert {Path(line["query"]).name for line in lines_of(saved)} == {"RGB_4.png"}
+    assert "RGB_5.png" not in {Path(line["result"]).name for line in lines_of(saved)}
+    assert "“b” lacks 2 images" in saved.page.read_text(encoding="utf-8")
+    with pytest.raises(errors.OptionError, match=r"0\.\.4: got 5"):
+        mv.save_ranked_lists(named, tmp_path / "out", queries=[5], modality="RGB")
+
+
+def test_tables_of_other_images_and_unknown_identities_are_refused(table, tmp_path: Path) -> None:
+    other = replace(table, files=tuple({"RGB": tmp_path / f"{row}.png"} for row in range(len(table))))
+    with pytest.raises(errors.DataError, match="tables must be of the same images"):
+        mv.save_ranked_lists({"a": table, "b": other}, tmp_path / "out", modality="RGB")
+    strangers = replace(table, pid=table.pid + 1)
+    with pytest.raises(errors.OptionError, match="tables must agree on the identity"):
+        mv.save_ranked_lists({"a": table, "b": strangers}, tmp_path / "out", modality="RGB")
+    with pytest.raises(errors.OptionError, match="a name leads to a table of"):
         mv.save_ranked_lists({"a": 3}, tmp_path / "out")
+    with pytest.raises(errors.OptionError, match="a dictionary name -> table: got 3"):
+        mv.save_ranked_lists(3, tmp_path / "out")
+    with pytest.raises(errors.OptionError, match="at least one table: got an empty dictionary"):
+        mv.save_ranked_lists({}, tmp_path / "out")
     unknown = replace(table, pid=np.full(len(table), -1))
     with pytest.raises(errors.DataError, match="none with one under the rule 'camera'"):
         mv.save_ranked_lists(unknown, tmp_path / "out", modality="RGB")

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mswin_viz.analysis.attribution.target import FEATURES
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
+from mswin_viz.data.shown_text import short_text
+from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.encoded_batch import Failure
+
+if TYPE_CHECKING:
+    from jaxtyping import Int
+
+_MOST_OF_A_NAME = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +69,26 @@ class NamedFeatures:
     def concatenated(self, modalities: Sequence[str], *, equalised: bool = False) -> NamedFeatures:
         """One row for each sample, as :meth:`EmbeddingTable.concatenated` joins them."""
         return self._changed(lambda table: table.concatenated(modalities, equalised=equalised))
+
+    def with_modality(self, name: str) -> NamedFeatures:
+        """Features that have rows of a modality: these, or, of several such as ``"RGB+NI"``, those joined as they are."""
+        there, parts = self.table.modalities, name.split("+") if isinstance(name, str) else []
+        if name in there:
+            return self
+        if len(parts) < 2 or not all(part in there for part in parts):
+            raise OptionError(
+                f"modality must be one of the table's {', '.join(there)}, or several joined by +: got "
+                f"{short_text(str(name), _MOST_OF_A_NAME)!r}; embed it first, or choose another"
+            )
+        return self.concatenated(parts)
+
+    def of_samples(self, numbers: Int[np.ndarray, " row"]) -> NamedFeatures:
+        """The same rows, of samples that are counted in another way."""
+        return self._changed(lambda table: replace(table, sample=numbers))
+
+    def only(self, name: str) -> NamedFeatures:
+        """One list of them."""
+        return replace(self, of={name: self.of[name]})
 
     def _changed(self, change) -> NamedFeatures:
         """Every table changed, each once."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mswin_viz.analysis.arrays import check_counts
-from mswin_viz.analysis.embeddings.named_features import NamedFeatures, features_of
 from mswin_viz.analysis.embeddings.neighbours import ranked_queries
 from mswin_viz.analysis.embeddings.query_order import in_common
 from mswin_viz.analysis.embeddings.query_values import MOST_FIRST, QueryValues
-from mswin_viz.analysis.embeddings.same_images import TablesByName, same_images
+from mswin_viz.analysis.embeddings.same_images import TablesByName, ranked_features
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.progress import Report, Stop
 from mswin_viz.data.shown_text import shown_text
@@ -79,9 +78,10 @@ def query_table(
     check_counts(1, k=k)
     if k > MOST_FIRST:
         raise OptionError(f"k is at most {MOST_FIRST}, which are kept of each ranking: got {k}")
-    lists = features_of(tables) if isinstance(tables, EmbeddingTable) else same_images(tables).features
+    lists = ranked_features(tables)
     if modality is not None:
-        lists = _of_modality(lists, modality)
+        lists = lists.with_modality(modality)
+        lists = lists[lists.table.rows(modality)]
     ranked = ranked_queries(lists, rule=rule, stop=stop, report=report)
     return query_frame(lists.table, ranked.values, k=k, notes=ranked.notes)
 
@@ -114,16 +114,3 @@ def query_frame(
     frame = pd.DataFrame(columns, index=rows)
     frame.attrs["notes"] = list(notes)
     return frame
-
-
-def _of_modality(lists: NamedFeatures, modality: str) -> NamedFeatures:
-    found = lists.table.rows(modality)
-    if len(found):
-        return lists[found]
-    parts = str(modality).split("+")
-    known: Callable[[str], bool] = lists.table.modalities.__contains__
-    if len(parts) < 2 or not all(map(known, parts)):
-        raise OptionError(
-            f"modality is one of {', '.join(lists.table.modalities)}, or several joined with +: got {modality!r:.60}"
-        )
-    return lists.concatenated(parts)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mswin_viz.analysis.attribution.target import FEATURES
-from mswin_viz.analysis.embeddings.named_features import NamedFeatures
+from mswin_viz.analysis.embeddings.named_features import NamedFeatures, features_of
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import is_encodable, short_text, shown_text
@@ -28,10 +28,29 @@ _Key = tuple[Any, ...]
 
 @dataclass(frozen=True, eq=False)
 class SameImages:
-    """Named features whose tables have the same rows in the same order, and the samples that these rows belong to."""
+    """Named features whose tables have the same rows in the same order, and the samples that these rows belong to.
+
+    ``numbers`` are those of each row's sample in the first table that was given.
+    """
 
     features: NamedFeatures
     samples: list[Sample]
+    numbers: np.ndarray
+
+
+def ranked_features(given: EmbeddingTable | TablesByName) -> NamedFeatures:
+    """A list for each of what was given: one table's plain and enhanced features, or tables by name, of the images that all have.
+
+    Samples are counted as in the first table. Raises as :func:`same_images`, and `OptionError` for anything else.
+    """
+    if isinstance(given, EmbeddingTable):
+        return features_of(given)
+    if not isinstance(given, Mapping):
+        raise OptionError(
+            f"ranked lists are of a table from mswin_viz.embed(), or of a dictionary name -> table: got {value_words(given)}"
+        )
+    found = same_images(given)
+    return found.features.of_samples(found.numbers)
 
 
 def is_tables(given: object) -> bool:
@@ -59,10 +78,14 @@ def same_images(tables: TablesByName, samples: Sequence[Sample] | None = None) -
     Raises
     ------
     OptionError
-        If a name is no text, a value no table, a feature unknown, or the tables say different things of an image.
+        If there is no table, a name is no text, a value no table, a feature unknown, or the tables say different things of an image.
     DataError
         If there is no image that all have, or one that no sample has.
     """
+    if not tables:
+        raise OptionError(
+            "ranked lists need at least one table: got an empty dictionary; see mswin_viz.embed()"
+        )
     of = {checked_name(name): _checked(name, given) for name, given in tables.items()}
     keys = {name: row_keys(table) for name, (table, _) in of.items()}
     places = {name: {key: row for row, key in enumerate(found)} for name, found in keys.items()}
@@ -77,7 +100,9 @@ def same_images(tables: TablesByName, samples: Sequence[Sample] | None = None) -
         name: (replace(table[rows[name]], sample=owners), feature) for name, (table, feature) in of.items()
     }
     return SameImages(
-        NamedFeatures(_kept_once(of, aligned), notes=tuple(_left_out(keys, set(shared)))), listed
+        NamedFeatures(_kept_once(of, aligned), notes=tuple(_left_out(keys, set(shared)))),
+        listed,
+        of[first][0].sample[rows[first]],
     )
 
 

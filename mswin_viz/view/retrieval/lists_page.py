@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +27,7 @@ _KEY = (
 
 @dataclass(eq=False)
 class ListsPage:
-    """Collects queries; pictures that occur several times are kept once."""
+    """Collects queries; pictures that occur several times are kept once. ``lists``: their titles."""
 
     lists: tuple[str, ...]
     _queries: list[dict[str, Any]] = field(default_factory=list)
@@ -36,10 +36,10 @@ class ListsPage:
     _sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def add(
-        self, table: EmbeddingTable, found: Mapping[str, tuple[EmbeddingTable, Neighbours]], files: list[str]
+        self, table: EmbeddingTable, found: Sequence[tuple[EmbeddingTable, Neighbours]], files: list[str]
     ) -> None:
-        """Add a query: of each list, by its title, the table that was ranked and the neighbours; and the names of its files."""
-        first = next(iter(found.values()))[1]
+        """Add a query: of each of ``lists``, the table that was ranked and the neighbours; and the names of its files."""
+        first = found[0][1]
         number = len(self._queries) + 1
         self._queries.append(
             {
@@ -56,7 +56,7 @@ class ListsPage:
                         "ap": float(one.average_precision) if np.isfinite(one.average_precision) else None,
                         "items": self._items(of, one),
                     }
-                    for title, (of, one) in found.items()
+                    for title, (of, one) in zip(self.lists, found, strict=True)
                 ],
             }
         )

@@ -12,6 +12,7 @@ from typing import Any, TypedDict, Unpack
 from mswin_viz import __version__
 from mswin_viz.analysis.arrays import check_counts
 from mswin_viz.analysis.embeddings.neighbours import Neighbours, neighbours
+from mswin_viz.analysis.embeddings.same_images import TablesByName
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import Report, StepCounter, Stop, portion, reporter, unheard
@@ -28,9 +29,9 @@ from mswin_viz.view.retrieval.lists_page import ListsPage
 from mswin_viz.view.retrieval.saved_queries import (
     WORST,
     ListOptions,
-    RankedTable,
+    SavedFeatures,
     chosen_samples,
-    ranked_tables,
+    saved_features,
 )
 
 PAGE, LINES = "ranked_lists.html", "ranked_lists.csv"
@@ -38,7 +39,6 @@ PAGE, LINES = "ranked_lists.html", "ranked_lists.csv"
 _DPI = 150  # of PNG pictures
 _CHOOSING = 0.3  # part of the work that choosing the worst queries takes
 _LONGEST = 60  # characters of a file's name in another one
-_Found = dict[str, tuple[RankedTable, Neighbours]]
 
 
 class SavedListOptions(TypedDict, total=False):
@@ -59,7 +59,7 @@ class SavedLists:
     Attributes
     ----------
     pictures
-        One for each query and table, in their order.
+        One for each query, in their order.
     page, lines
         The page of all lists, and the table with a line for each result.
     queries
@@ -92,7 +92,7 @@ class SavedLists:
 
 
 def save_ranked_lists(
-    tables: EmbeddingTable | Mapping[str, EmbeddingTable],
+    tables: EmbeddingTable | TablesByName,
     folder: str | Path,
     *,
     queries: str | Sequence[Sample | int] = WORST,
@@ -108,13 +108,15 @@ def save_ranked_lists(
     Parameters
     ----------
     tables
-        From :func:`mswin_viz.embed`: plain and enhanced features make a list each, where they differ. A dictionary name
-        -> table (the same samples, other models) makes them for each, with a picture of each.
+        From :func:`mswin_viz.embed`: plain and enhanced features make a list each, where they differ. Or a dictionary as
+        :class:`mswin_viz.RetrievalView` and :func:`mswin_viz.query_table` take it, name -> table, or ``(table, "plain")``: a
+        list for each name, of the images that all tables have, found by their files. The foot of the page names those that
+        only some have.
     folder
         Where the files go; made if it is missing.
     queries
         ``"worst"``: those of lowest average precision (of the last list, so with the add-on where there is one). Or a list
-        of samples, or of their positions among those that were embedded.
+        of samples, or of their positions among those that were embedded (for the first table, of several).
     n
         How many of the worst.
     k
@@ -142,9 +144,10 @@ def save_ranked_lists(
     Raises
     ------
     OptionError
-        If the tables, a query or an option is of another kind or not in the table.
+        If the tables, a query or an option is of another kind or not in the table, or tables say different things of an
+        image.
     DataError
-        If no query has a list.
+        If no query has a list, or the tables have no image in common.
     ShapeError
         If a feature has no direction.
     OutputError
@@ -162,14 +165,14 @@ def save_ranked_lists(
     chosen = options_of(ListOptions, options, function="save_ranked_lists", also=("queries", "n", "k"))
     check_counts(1, n=n, k=k)
     folder = output_folder(folder, "the folder of ranked lists")
-    ranked = ranked_tables(tables, chosen.modality)
+    found = saved_features(tables, chosen.modality)
     report = reporter(chosen.report) or unheard
     is_worst = isinstance(queries, str)
     choosing = replace(chosen, report=portion(report, 0, _CHOOSING))
-    positions = chosen_samples(queries, ranked, n, choosing)
+    positions = chosen_samples(queries, found, n, choosing)
     writing = portion(report, _CHOOSING if is_worst else 0, 1)
-    words = _provenance(ranked, chosen, is_worst)
-    return _Writer(folder, ranked, k, chosen, words).write(positions, writing)
+    words = _provenance(found, chosen, is_worst)
+    return _Writer(folder, found, k, chosen, words).write(positions, writing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,14 +180,16 @@ class _Writer:
     """Writes the lists of some samples, one query after another."""
 
     folder: Path
-    tables: Sequence[RankedTable]
+    features: SavedFeatures
     k: int
     options: ListOptions
     words: str
 
     def write(self, positions: Sequence[int], report: Report) -> SavedLists:
         saved = SavedLists(self.folder / PAGE, self.folder / LINES)
-        page, lines = ListsPage(tuple(self._titles())), list[dict[str, Any]]()
+        lists = self.features.lists
+        page = ListsPage(tuple(self.features.title(name) for name in lists.names))
+        lines: list[dict[str, Any]] = []
         steps = StepCounter(len(positions), report, self.options.stop, "drawing ranked lists")
         for position in positions:
             if steps.stopping():
@@ -198,12 +203,9 @@ class _Writer:
                 steps.spared(1)
                 continue
             saved.queries.append(position)
-            files = self._draw(len(saved.queries), found)
-            saved.pictures += files
-            first = next(iter(found.values()))[0].table
-            page.add(
-                first, {t: (one.table, hits) for t, (one, hits) in found.items()}, [f.name for f in files]
-            )
+            picture = self._draw(len(saved.queries), found)
+            saved.pictures.append(picture)
+            page.add(lists.table, [(lists.of[name][0], hits) for name, hits in found.items()], [picture.name])
             lines += self._lines(found)
             steps.passed(1)
         if not saved.queries:
@@ -214,56 +216,47 @@ class _Writer:
         self._finish(saved, page, lines)
         return saved
 
-    def _titles(self) -> list[str]:
-        return [one.title(feature) for one in self.tables for feature in one.features]
+    def _ranked(self, position: int) -> dict[str, Neighbours]:
+        """The neighbours of the sample's row, by list."""
+        lists, options = self.features.lists, self.options
+        row = lists.table.row_of(position, self.features.modality)
+        if row < 0:
+            raise DataError(f"it has no {self.features.modality} row")
+        return {
+            name: neighbours(table, row, k=self.k, feature=feature, rule=options.rule)
+            for name, (table, feature) in lists.of.items()
+        }
 
-    def _ranked(self, position: int) -> _Found:
-        """List's title -> the table it is of, and the neighbours of the sample's row."""
-        found: _Found = {}
-        for one in self.tables:
-            row = one.table.row_of(position, one.modality)
-            if row < 0:
-                raise DataError(f"it has no {one.modality} row{f' in {one.name!r}' if one.name else ''}")
-            for feature in one.features:
-                hits = neighbours(one.table, row, k=self.k, feature=feature, rule=self.options.rule)
-                found[one.title(feature)] = one, hits
-        return found
+    def _draw(self, number: int, found: Mapping[str, Neighbours]) -> Path:
+        table = self.features.lists.table
+        figure = ranked_figure(table, found, provenance=self.words)
+        row = next(iter(found.values())).query
+        parts = (f"{number:03d}", _plain_name(table.path[row].stem))
+        file = self.folder / f"{'_'.join(filter(None, parts))}.{self.options.kind}"
+        return write_bytes(file, figure_bytes(figure, self.options.kind, dpi=_DPI))
 
-    def _draw(self, number: int, found: _Found) -> list[Path]:
-        files = []
-        for one in self.tables:
-            hits = {
-                found[one.title(feature)][1].feature: found[one.title(feature)][1] for feature in one.features
-            }
-            name = f"{one.name}. " if one.name else ""
-            figure = ranked_figure(one.table, hits, provenance=f"{name}{self.words}")
-            row = next(iter(hits.values())).query
-            parts = (f"{number:03d}", _plain_name(one.table.path[row].stem), _plain_name(one.name))
-            file = self.folder / f"{'_'.join(filter(None, parts))}.{self.options.kind}"
-            files.append(write_bytes(file, figure_bytes(figure, self.options.kind, dpi=_DPI)))
-        return files
-
-    def _lines(self, found: _Found) -> list[dict[str, Any]]:
+    def _lines(self, found: Mapping[str, Neighbours]) -> list[dict[str, Any]]:
         """One for each result."""
+        lists, table = self.features.lists, self.features.lists.table
         return [
             {
-                "query": shown_text(one.table.path[hits.query]),
-                "query_pid": int(one.table.pid[hits.query]),
-                "query_camid": int(one.table.camid[hits.query]),
-                "modality": one.modality,
-                "table": one.name,
+                "query": shown_text(table.path[hits.query]),
+                "query_pid": int(table.pid[hits.query]),
+                "query_camid": int(table.camid[hits.query]),
+                "modality": self.features.modality,
+                "table": shown_text(name) if lists.is_named else "",
                 "feature": hits.feature,
                 "average_precision": hits.average_precision,
                 "first_match": hits.first_right,
                 "rank": rank,
-                "result": shown_text(one.table.path[row]),
-                "pid": int(one.table.pid[row]),
-                "camid": int(one.table.camid[row]),
+                "result": shown_text(table.path[row]),
+                "pid": int(table.pid[row]),
+                "camid": int(table.camid[row]),
                 hits.metric: float(similarity),
                 "mark": mark,
                 "provenance": self.words,
             }
-            for one, hits in found.values()
+            for name, hits in found.items()
             for rank, (row, similarity, mark) in enumerate(
                 zip(hits.rows.tolist(), hits.similarity, hits.marks, strict=True), 1
             )
@@ -273,12 +266,13 @@ class _Writer:
         import pandas as pd  # slow to import
 
         title = f"Ranked lists of {len(saved.queries)} {'query' if len(saved.queries) == 1 else 'queries'}"
-        made = f"{self.words}. Saved {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
+        notes = "".join(f" {note}" for note in self.features.lists.notes)
+        made = f"{self.words}.{notes} Saved {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
         write_bytes(saved.page, page.document(title, made).encode())
         write_bytes(saved.lines, csv_file(pd.DataFrame(list(lines))))
 
     def _name(self, position: int) -> str:
-        table = self.tables[0].every
+        table = self.features.given.table
         at = int((table.sample == position).argmax())
         return shown_text(table.path[at].name) or who(table, at)
 
@@ -288,10 +282,8 @@ def _plain_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", shown_text(name), flags=re.ASCII).strip("._")[-_LONGEST:]
 
 
-def _provenance(tables: Sequence[RankedTable], options: ListOptions, is_worst: bool) -> str:
-    chosen = (
-        f"Queries: those of lowest average precision by {tables[-1].title(tables[-1].features[-1])}. "
-        * is_worst
-    )
+def _provenance(features: SavedFeatures, options: ListOptions, is_worst: bool) -> str:
+    lists = features.lists
+    chosen = f"Queries: those of lowest average precision by {features.title(lists.names[-1])}. " * is_worst
     given = f"; {shown_text(options.provenance)}" if options.provenance else ""
-    return f"{chosen}Ranked by {tables[0].modality}, rule {options.rule}{given}; mswin_viz {__version__}"
+    return f"{chosen}Ranked by {features.modality}, rule {options.rule}{given}; mswin_viz {__version__}"

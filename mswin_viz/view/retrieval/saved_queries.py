@@ -1,54 +1,53 @@
-"""Which queries are saved as ranked lists, and the rows that stand for them in each table."""
+"""Which queries are saved as ranked lists, and the features that make a list each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mswin_viz.analysis.arrays import check_counts
+from mswin_viz.analysis.embeddings.named_features import NamedFeatures
 from mswin_viz.analysis.embeddings.neighbours import ranked_queries
+from mswin_viz.analysis.embeddings.same_images import TablesByName, ranked_features
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.matching import RULES
-from mswin_viz.data.images.image_source import Crop, joined_name
+from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.progress import Report, Stop
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.view.parts.figure_file import FORMATS
-from mswin_viz.view.widgets.labels import FEATURES
+from mswin_viz.view.parts.neighbour_words import list_title
 
 WORST = "worst"
 """The queries of lowest average precision."""
 
 
 @dataclass(frozen=True, eq=False)
-class RankedTable:
-    """A table as it is ranked: its name, the modality of its rows that are queries, and the features that make a list.
+class SavedFeatures:
+    """The features that make a list each, as they are ranked, and the modality of their rows that are queries.
 
-    ``every`` is the table that was given, in which ``table`` may have joined some modalities.
+    ``given`` are the same before some modalities were joined.
     """
 
-    name: str
-    every: EmbeddingTable
-    table: EmbeddingTable
+    given: NamedFeatures
+    lists: NamedFeatures
     modality: str
-    features: tuple[str, ...]
 
     @property
     def queries(self) -> np.ndarray:
         """Rows that may be queries: all but those of the gallery split, ``[n]``."""
-        rows = self.table.rows(self.modality)
-        return rows[self.table.split[rows] != "gallery"]
+        table = self.lists.table
+        rows = table.rows(self.modality)
+        return rows[table.split[rows] != "gallery"]
 
-    def title(self, feature: str) -> str:
-        """What the list of a feature is called."""
-        words = FEATURES[feature] if len(self.features) > 1 else "plain CLS (no add-on)"
-        return f"{self.name}, {words}" if self.name else words
+    def title(self, name: str) -> str:
+        """What a list is called."""
+        return list_title(name, is_only=not self.lists.is_named and len(self.lists.of) == 1)
 
 
 @dataclass(frozen=True)
@@ -68,77 +67,40 @@ class ListOptions:
                 raise OptionError(f"{name} must be one of {', '.join(choices)}: got {value!r}")
 
 
-def ranked_tables(given: Any, modality: str | None) -> list[RankedTable]:
-    """One table, or several by name, as they are ranked; refused unless they are tables of the same samples."""
-    several = isinstance(given, Mapping)
-    tables = dict(given) if several else {"": given}
-    if not tables:
-        raise OptionError(
-            "ranked lists need at least one table: got an empty dictionary; see mswin_viz.embed()"
-        )
-    for name, table in tables.items():
-        if not isinstance(table, EmbeddingTable) or (
-            several and not (isinstance(name, str) and name.strip())
-        ):
-            raise OptionError(
-                "ranked lists are of a table from mswin_viz.embed(), or of a dictionary name -> table: got "
-                f"{value_words(table)}{f' under the name {name!r:.40}' if several else ''}"
-            )
-    found = [_ranked_table(name, table, modality) for name, table in tables.items()]
-    first = _files(found[0].every)
-    for one in found[1:]:
-        other = _files(one.every)
-        differing = next((at for at in first.keys() & other.keys() if first[at] != other[at]), None)
-        if differing is not None or not first.keys() & other.keys():
-            raise OptionError(
-                f"tables must be of the same samples to be compared: got {found[0].name!r} and {one.name!r}, which differ"
-                f"{'' if differing is None else f' in sample {differing[0]}'}; embed the same list with each model"
-            )
-    return found
+def saved_features(tables: EmbeddingTable | TablesByName, modality: str | None) -> SavedFeatures:
+    """One table's features or tables by name, as they are ranked by a modality, by all of them joined if None."""
+    given = ranked_features(tables)
+    if not given.is_named and np.array_equal(given.table.plain, given.table.enhanced):
+        given = given.only("plain")
+    wanted = joined_name(given.table.modalities) if modality is None else modality
+    return SavedFeatures(given, given.with_modality(wanted), wanted)
 
 
-def chosen_samples(queries: Any, tables: Sequence[RankedTable], n: int, options: ListOptions) -> list[int]:
-    """Positions of the samples whose lists are saved, as the tables' ``sample`` counts them."""
+def chosen_samples(queries: Any, found: SavedFeatures, n: int, options: ListOptions) -> list[int]:
+    """Positions of the samples whose lists are saved, as the first table's ``sample`` counts them."""
     check_counts(1, n=n)
     if isinstance(queries, str):
         if queries != WORST:
             raise OptionError(
                 f'queries are "{WORST}", or a list of samples or of their positions: got {short_text(queries, 60)!r}'
             )
-        return _worst(tables[-1], n, options)
-    positions = [_position(one, tables) for one in _listed(queries)]
+        return _worst(found, n, options)
+    positions = [_position(one, found.given.table) for one in _listed(queries)]
     return list(dict.fromkeys(positions))
 
 
-def _ranked_table(name: str, given: EmbeddingTable, modality: str | None) -> RankedTable:
-    table, wanted = given, joined_name(given.modalities) if modality is None else modality
-    if wanted not in table.modalities:
-        parts = wanted.split("+")
-        missing = [part for part in parts if part not in table.modalities]
-        if missing:
-            raise OptionError(
-                f"modality must be one of the table's {', '.join(table.modalities)}, or several joined by +: got "
-                f"{wanted!r}; embed it first, or choose another"
-            )
-        table = table.concatenated(parts)
-    differs = not np.array_equal(table.plain, table.enhanced)
-    return RankedTable(name, given, table, wanted, ("plain", "enhanced") if differs else ("plain",))
-
-
-def _worst(ranked: RankedTable, n: int, options: ListOptions) -> list[int]:
-    rows, feature = ranked.queries, ranked.features[-1]
-    answers = ranked_queries(
-        ranked.table, features=[feature], rule=options.rule, queries=rows, report=options.report, stop=options.stop
-    )  # fmt: skip
-    precisions = answers.precisions[feature][rows]
+def _worst(found: SavedFeatures, n: int, options: ListOptions) -> list[int]:
+    rows, last = found.queries, found.lists.only(found.lists.names[-1])
+    ranked = ranked_queries(last, rule=options.rule, queries=rows, report=options.report, stop=options.stop)
+    (precisions,) = (each[rows] for each in ranked.precisions.values())
     answered = np.flatnonzero(np.isfinite(precisions))
     if not len(answered):
         raise DataError(
-            f"the worst queries need at least one with a match: got {len(rows)} {ranked.modality} queries, none with one "
+            f"the worst queries need at least one with a match: got {len(rows)} {found.modality} queries, none with one "
             f'under the rule {options.rule!r}; use rule="none", or name the queries'
         )
     order = answered[np.argsort(np.round(precisions[answered], 9), kind="stable")][:n]
-    return [int(sample) for sample in ranked.table.sample[rows[order]]]
+    return [int(sample) for sample in last.table.sample[rows[order]]]
 
 
 def _listed(queries: Any) -> list[Any]:
@@ -153,8 +115,7 @@ def _listed(queries: Any) -> list[Any]:
     return listed
 
 
-def _position(query: Any, tables: Sequence[RankedTable]) -> int:
-    table = tables[0].every
+def _position(query: Any, table: EmbeddingTable) -> int:
     if isinstance(query, Sample):
         files = set(query.images.values())
         for sample, of_row in zip(table.sample.tolist(), table.files, strict=True):
@@ -170,9 +131,3 @@ def _position(query: Any, tables: Sequence[RankedTable]) -> int:
             f"{value_words(query)}"
         )
     return int(query)
-
-
-def _files(table: EmbeddingTable) -> dict[tuple[int, str], Mapping[str, Path | Crop]]:
-    return dict(
-        zip(zip(table.sample.tolist(), table.modality.tolist(), strict=True), table.files, strict=True)
-    )
