@@ -52,6 +52,23 @@ def texts(samples, table, **_) -> mv.TextSearchView:
     return view
 
 
+def tables(samples, table, **_) -> mv.RetrievalView:
+    view = mv.RetrievalView({"one": (table, "plain"), "other": table}, samples, k=3)
+    view.order = "disagreement"
+    view.strip.clicked = int(view.strip.results["other"].rows[0])
+    return view
+
+
+def compared(samples, table, **_) -> mv.EmbeddingExplorer:
+    return mv.EmbeddingExplorer({"one": (table, "plain"), "other": table}, samples)
+
+
+def findings(table, **_) -> mv.FindingsView:
+    view = mv.FindingsView([mv.outliers(table), mv.near_duplicates(table, read_files=False)])
+    view.place = 1
+    return view
+
+
 def neighbours(table, **_) -> mv.NeighbourStrip:
     return mv.NeighbourStrip(table, row=1)
 
@@ -66,5 +83,18 @@ def board(**_) -> HeatmapBoard:
     return HeatmapBoard((6, 2))
 
 
-USED_VIEWS = [scales, comparisons, attributions, embeddings, rankings, texts, neighbours, curve, board]
+USED_VIEWS = [
+    scales,
+    comparisons,
+    attributions,
+    embeddings,
+    rankings,
+    tables,
+    compared,
+    texts,
+    findings,
+    neighbours,
+    curve,
+    board,
+]
 """Each takes ``samples``, their ``table`` and its ``view`` by name."""

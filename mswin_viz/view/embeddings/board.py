@@ -193,7 +193,7 @@ class EmbeddingBoard(widgets.VBox):
                 "a selection needs maps: none have been computed yet; press the button, or call start()"
             )
         frame = frame_of(self.view).iloc[list(self.maps.selected)]
-        return frame.assign(tags=self.tag_bar.names_of([self._samples[at] for at in frame["sample"]]))
+        return self.tag_bar.with_tags(frame)
 
     def _chosen(self) -> list[Sample]:
         if self.view is None or self.maps is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -26,7 +27,7 @@ class FindingItems:
         """Release the pictures."""
         self._thumbnail.cache_clear()
 
-    def of(self, found: Findings, numbers: range) -> tuple[list[dict[str, Any]], list[bytes]]:
+    def of(self, found: Findings, numbers: Sequence[int]) -> tuple[list[dict[str, Any]], list[bytes]]:
         """Some findings by their place in the list, and the JPEG files that they name by number."""
         files, pictures = found.table.files, list[bytes]()
         size = picture_size(files, longer=_HEIGHT)

@@ -20,6 +20,7 @@ from mswin_viz.view.page.page_images import check_count, folderless
 from mswin_viz.view.page.page_plan import PageAnswer, PagePlan, PageTable, menu_choice
 from mswin_viz.view.page.saved_page import SavedAsPage
 from mswin_viz.view.parts.stored_output import one_line
+from mswin_viz.view.parts.tag_bar import Keep, TagBar
 from mswin_viz.view.widgets.frame import VIEW, Frame
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard
 from mswin_viz.view.widgets.lifetime import check_open, is_closed, made_whole
@@ -56,8 +57,8 @@ class FindingsView(SavedAsPage):
         Which page is shown, counted over all lists from 0.
     selected
         Numbers of the chosen findings in the list that is shown, from 0; none when another list is shown.
-    menu, list
-        The menu of pages, and the list with its pictures.
+    menu, list, tag_bar
+        The menu of pages, the list with its pictures, and the row that tags what is chosen.
 
     Raises
     ------
@@ -84,11 +85,8 @@ class FindingsView(SavedAsPage):
     def __init__(self, found: Findings | Sequence[Findings], *, per_page: int = 20) -> None:
         check_count("per_page", per_page)
         self._lists, self._per_page = _checked(found), per_page
-        self._pages = [
-            (at, first)
-            for at, one in enumerate(self._lists)
-            for first in range(0, max(len(one), 1), per_page)
-        ]
+        self._kept = [list(range(len(one))) for one in self._lists]
+        self._pages = self._all_pages()
         self._items = FindingItems()
         self._guarded = Guard(self, lambda problems: self._show_problems(problems))
         self.menu = widgets.Dropdown(
@@ -104,8 +102,14 @@ class FindingsView(SavedAsPage):
         self.list, self._summary, self._message, self._chosen = FindingList(), Html(), Html(), Html()
         line = {"flex_flow": "row wrap", "align_items": "center"}
         self._steps = widgets.HBox([self._previous, self._following, self._chosen])
+        self.tag_bar = TagBar(
+            [sample_of(one, 0) for one in self._lists if len(one)],
+            chosen=lambda: [sample_of(self.found, number) for number in self.selected],
+            table=self.selection,
+            on_filter=self._filter,
+        )
         controls = widgets.HBox([self.menu, self._steps], layout=line).add_class("mswin-group")
-        super().__init__([controls, self._summary, self._message, self.list, Frame()])
+        super().__init__([controls, self._summary, self._message, self.list, self.tag_bar, Frame()])
         for name in (VIEW, "mswin-explorer", "mswin-findings-view"):
             self.add_class(name)
         self._observe()
@@ -127,9 +131,10 @@ class FindingsView(SavedAsPage):
         return self._lists[self._pages[self.place][0]]
 
     def selection(self) -> pd.DataFrame:
-        """The chosen findings, in order of choice, as :meth:`Findings.to_pandas` gives them; without lines if none is chosen."""
+        """The chosen findings, in order of choice, as :meth:`Findings.to_pandas` gives them, and ``tags``; without lines if none is chosen."""
         check_open(self)
-        return self.found.to_pandas(self.selected)
+        samples = [sample_of(self.found, number) for number in self.selected]
+        return self.found.to_pandas(self.selected).assign(tags=self.tag_bar.names_of(samples))
 
     def figure(self, *, n: int = 6) -> Figure:
         """The first ``n`` findings of the page that is shown as one matplotlib figure.
@@ -137,7 +142,8 @@ class FindingsView(SavedAsPage):
         Raises OptionError if the list is empty, ClosedError if the view was closed.
         """
         check_open(self)
-        return findings_figure(self.found, first=self._pages[self.place][1], n=min(n, self._per_page))
+        numbers = self._numbers(self._pages[self.place])
+        return findings_figure(self.found, first=numbers[0] if numbers else 0, n=min(n, self._per_page))
 
     def _observe(self) -> None:
         guarded = self._guarded
@@ -178,17 +184,39 @@ class FindingsView(SavedAsPage):
 
     def _say_chosen(self) -> None:
         self._chosen.value = f"{len(self.selected)} chosen"
+        self.tag_bar.count(len(self.selected))
 
-    def _numbers(self, page: _Page) -> range:
-        return range(page[1], min(page[1] + self._per_page, len(self._lists[page[0]])))
+    def _filter(self, keep: Keep | None) -> None:
+        """List only findings whose samples are kept, or all again."""
+        kept = [
+            [at for at in range(len(one)) if keep is None or keep(sample_of(one, at))] for one in self._lists
+        ]
+        if kept != self._kept:
+            shown = self._pages[self.place][0]
+            self.selected = []
+            self._kept = kept
+            self._pages = self._all_pages()
+            place = next(at for at, page in enumerate(self._pages) if page[0] == shown)
+            self.menu.options = [(self._page_words(page), at) for at, page in enumerate(self._pages)]
+            self.place = place
+            self._show()
+
+    def _all_pages(self) -> list[_Page]:
+        return [
+            (at, first)
+            for at, kept in enumerate(self._kept)
+            for first in range(0, max(len(kept), 1), self._per_page)
+        ]
+
+    def _numbers(self, page: _Page) -> list[int]:
+        """The findings of a page, by their place in the whole list."""
+        return self._kept[page[0]][page[1] : page[1] + self._per_page]
 
     def _page_words(self, page: _Page) -> str:
-        one, numbers = self._lists[page[0]], self._numbers(page)
-        return (
-            f"{one.kind}: {numbers.start + 1} to {numbers.stop} of {len(one):,}"
-            if numbers
-            else f"{one.kind}: none"
-        )
+        one, n_kept, n_here = self._lists[page[0]], len(self._kept[page[0]]), len(self._numbers(page))
+        if not n_here:
+            return f"{one.kind}: none"
+        return f"{one.kind}: {page[1] + 1} to {page[1] + n_here} of {n_kept:,}"
 
     def _show_problems(self, problems: Sequence[str]) -> None:
         self._message.value = message_html([*problems, *[OUT_OF_DATE] * bool(problems)])
@@ -210,7 +238,7 @@ class FindingsView(SavedAsPage):
                 **{html: {"value": Markup("")} for html in (self._summary, self._message)},
             },
             tables=[PageTable(((self.menu, "index"),), self._answers(shown, stop), len(shown), 1, n_of)],
-            hidden=[self._steps], message=self._message, words=words,
+            hidden=[self._steps, self.tag_bar], message=self._message, words=words,
         )  # fmt: skip
 
     def _answers(self, shown: Sequence[int], stop: Stop) -> Iterator[PageAnswer]:
@@ -222,6 +250,12 @@ class FindingsView(SavedAsPage):
             items, pictures = self._items.of(one, self._numbers(page))
             traits = {"items": items, "pictures": pictures, "words": f"No {one.kind} found.", "selected": []}
             yield PageAnswer((at,), {self.list: traits, self._summary: {"value": _summary(one)}})
+
+
+def sample_of(found: Findings, number: int) -> Sample:
+    """What a finding is about, as a sample: for its tags."""
+    row, table = int(found.rows[number]), found.table
+    return Sample(int(table.pid[row]), int(table.camid[row]), found.files(number), root=table.root)
 
 
 def _summary(found: Findings) -> Markup:

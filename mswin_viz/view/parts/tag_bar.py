@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ipywidgets as widgets
+import numpy as np
 
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import shown_text
@@ -25,6 +26,8 @@ from mswin_viz.view.widgets.markup import Html, message_html
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mswin_viz.analysis.embeddings.table import EmbeddingTable
 
 ALL, ONLY, HIDDEN = "show all", "show only", "hide"
 _ENDINGS = (".csv", ".parquet")
@@ -62,7 +65,7 @@ class TagBar(ClosedWhole, widgets.VBox):
         table: Callable[[], pd.DataFrame],
         on_filter: Callable[[Keep | None], None],
     ) -> None:
-        self._chosen, self._table, self._on_filter = chosen, table, on_filter
+        self._samples, self._chosen, self._table, self._on_filter = samples, chosen, table, on_filter
         self._guarded = Guard(self, self._show_problems)
         self._last: list[TagEvent] = []
         self.tags: Tags | None = None
@@ -103,7 +106,11 @@ class TagBar(ClosedWhole, widgets.VBox):
 
     def count(self, n_selected: int) -> None:
         """Say how many rows or images are selected."""
-        self.words.value = f"{n_selected:,} selected"
+        self.say(f"{n_selected:,} selected")
+
+    def say(self, words: str) -> None:
+        """Say what is selected, in words."""
+        self.words.value = words
 
     def apply(self) -> None:
         """Show or hide again by the menus, for example on new maps."""
@@ -115,6 +122,15 @@ class TagBar(ClosedWhole, widgets.VBox):
         if self.tags is None:
             return [""] * len(samples)
         return [", ".join(self.tags.of(sample)) for sample in samples]
+
+    def rows_frame(self, table: EmbeddingTable, rows: Sequence[int]) -> pd.DataFrame:
+        """Some rows of a table of these samples as :meth:`EmbeddingTable.to_pandas` has them, with their tags; the index is the row."""
+        at = np.asarray(rows, np.int64)
+        return self.with_tags(table[at].to_pandas().set_axis(at))
+
+    def with_tags(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """A table with the column ``sample``, and behind its columns the tags of each."""
+        return frame.assign(tags=self.names_of([self._samples[number] for number in frame["sample"]]))
 
     # ---- inside -----------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from mswin_viz.analysis.embeddings.query_order import AS_LISTED, order_parts
 from mswin_viz.data.sample import Sample
+from mswin_viz.view.parts.tag_bar import Keep
 from mswin_viz.view.retrieval.controls import RetrievalControls
 from mswin_viz.view.retrieval.query_choice import matching, query_name
 from mswin_viz.view.retrieval.query_sorting import EXPLAINED, QuerySorting
@@ -26,6 +27,7 @@ class QueryMenu:
     samples: Sequence[Sample]
     sorting: QuerySorting
     guarded: Guard
+    _keep: Keep | None = field(default=None, repr=False)
     _found: Sequence[int] = field(default_factory=list, repr=False)
     _shown: tuple[object, ...] = field(default=(), repr=False)  # key of the order that the menu is in
     _is_filling: threading.Event = field(default_factory=threading.Event, repr=False)
@@ -38,9 +40,16 @@ class QueryMenu:
         c.previous.on_click(guarded("going to the previous query")(lambda _: self._step(-1)))
         c.following.on_click(guarded("going to the next query")(lambda _: self._step(1)))
 
+    def keep_only(self, keep: Keep | None) -> None:
+        """List only the queries of samples that are kept, or all again."""
+        if keep is not self._keep:
+            self._keep = keep
+            self.find(self.controls.search.value)
+
     def find(self, search: str) -> None:
         """List the queries that a search finds; choose the first of them if the present one is not among them."""
-        positions = queries(self.samples, search)
+        keep = self._keep
+        positions = [at for at in queries(self.samples, search) if keep is None or keep(self.samples[at])]
         if not positions:
             self.controls.count.value = "no query matches"
             return

@@ -33,6 +33,7 @@ from mswin_viz.view.retrieval.page import RetrievalPage
 from mswin_viz.view.retrieval.pair_works import PairWorks
 from mswin_viz.view.retrieval.query_menu import QueryMenu, queries
 from mswin_viz.view.retrieval.query_sorting import QuerySorting, order_choices
+from mswin_viz.view.retrieval.query_tags import QueryTags
 from mswin_viz.view.retrieval.ranked_lists import RankedLists
 from mswin_viz.view.retrieval.ranking_work import RankingWork
 from mswin_viz.view.retrieval.rankings import Rankings, rankable
@@ -89,7 +90,7 @@ class RetrievalView(SavedAsPage):
         Of the queries in the menu: ``"as listed"``; ``"AP, NAME"``, ``"margin, NAME"`` or ``"first match, NAME"`` of a list,
         worst first; ``"loss, NAME"`` or ``"gain, NAME"`` of AP against the first list; ``"disagreement"``, fewest of the
         first ``k`` results in common first. The lists of one model are ``plain`` and ``enhanced``.
-    controls, download, save_page, strip, pair, pairs
+    controls, download, save_page, tag_bar, strip, pair, pairs
         The parts: widgets, ranked lists (None until there is a table), and the chosen pair's shares by the model, or by each.
 
     Raises
@@ -147,16 +148,18 @@ class RetrievalView(SavedAsPage):
         self._menu = QueryMenu(self, self.controls, self._samples, sorting, guarded)
         self._ranking = RankingWork(self, source, self._rankings, self._menu, self._html, self._refresh)
         self.worker = WorkBar(self._work, name=source.work, css="mswin-retrieval-work")
-        self._lists = RankedLists(clicked=lambda: self._pairs.follow(), guarded=guarded)
+        self._lists = RankedLists(clicked=self._on_clicked, guarded=guarded)
         self._pairs = PairWorks(source.models, self._lists.pair, lambda: self._lists.is_chosen)
         self.pairs, self.pair, self.pair_worker = self._pairs.of, self._pairs.first, self._pairs.worker
+        self._tags = QueryTags(self._samples, self._lists, self._menu, lambda: self.query)
+        self.tag_bar = self._tags.bar
         self._freshness = Freshness(lambda is_old: self._lists.mark(is_old=is_old))
         board = self._pairs.board
         self.download = FigureDownload(board, self._named_figure, guarded=guarded, css="mswin-retrieval")
         self.save_page = PageDownload(self, board, name="retrieval", counted="queries")
         badge, controls = Html(source.badge), self.controls.layout(self.download)
         super().__init__(
-            [badge, controls, self.worker, *self._html.values(), self._lists, self._pairs, self.save_page, Frame()],
+            [badge, controls, self.worker, *self._html.values(), self._lists, self._pairs, self.tag_bar, self.save_page, Frame()],
             query=positions[0], modality=ranked_by[0], k=k,
         )  # fmt: skip
         for name in (VIEW, "mswin-explorer", "mswin-retrieval"):
@@ -211,6 +214,14 @@ class RetrievalView(SavedAsPage):
         check_open(self)
         return self._ranking.queries()
 
+    def selection(self) -> pd.DataFrame:
+        """The chosen result, or else the query: the columns of :meth:`EmbeddingTable.to_pandas`, and ``tags``.
+
+        Raises OptionError if nothing is ranked yet, ClosedError if the view was closed.
+        """
+        check_open(self)
+        return self._tags.frame()
+
     def figure(self, *, n_shares: int = 0, scale: int | None = None) -> Figure:
         """What is ranked on screen as one matplotlib figure, with its provenance.
 
@@ -232,7 +243,7 @@ class RetrievalView(SavedAsPage):
         return named_figure(self.strip, self._freshness, about, now, n_shares=n_shares, scale=scale)
 
     def _page_plan(self, images: int, stop: Stop) -> PagePlan:
-        hidden = [self.worker, self._html["jump"], self.download, self._pairs, self.save_page]
+        hidden = [self.worker, self._html["jump"], self.download, self._pairs, self.tag_bar, self.save_page]
         parts = (self, self._samples, self._rankings, self.controls, self._html, hidden)
         return RetrievalPage(*parts).plan(self._source.lists, self.strip, images, stop)
 
@@ -264,11 +275,16 @@ class RetrievalView(SavedAsPage):
         self._ranking.run(report, stop)
         return "failed" if self._guarded.problems else None
 
+    def _on_clicked(self) -> None:
+        self._tags.say()
+        self._pairs.follow()
+
     def _refresh(self) -> None:
         """Show what the traits ask for, or why that cannot be shown; older lists are then marked."""
         check_open(self)
         with self._ranking.lock, self._guarded("ranking"):
             self._menu.show()
+            self._tags.say()
             if self._source.lists is None:
                 self._ranking.summarise()
                 return

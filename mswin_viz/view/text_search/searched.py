@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.text_search.record import TextSearch
 from mswin_viz.errors import OptionError
+from mswin_viz.view.parts.tag_bar import TagBar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,12 +22,23 @@ def rows_of(found: TextSearch) -> list[int]:
     return [int(row) for row in dict.fromkeys(np.concatenate([one.rows for one in found.hits]).tolist())]
 
 
-def chosen_hits(found: TextSearch, selected: Sequence[int]) -> pd.DataFrame:
-    """The hits of some rows: the columns of a table, then cosine and rank; the index is the row."""
+def kept_hits(found: TextSearch, is_kept: Callable[[int], bool], k: int) -> TextSearch:
+    """The first ``k`` hits of each modality whose sample, by its number, is kept; ranks are counted among these."""
+    kept = {number: is_kept(number) for number in set(found.table.sample.tolist())}
+    hits = []
+    for one in found.hits:
+        there = np.flatnonzero([kept[number] for number in found.table.sample[one.rows].tolist()])
+        hits.append(replace(one, rows=one.rows[there[:k]], cosine=one.cosine[there[:k]], n_ranked=len(there)))
+    return replace(found, hits=tuple(hits))
+
+
+def chosen_hits(found: TextSearch, selected: Sequence[int], tags: TagBar) -> pd.DataFrame:
+    """The hits of some rows: the columns of a table, then tags, cosine and rank; the index is the row."""
     hits = found.to_pandas()
     first = hits[hits["prompt"] == found.prompts[0]].drop(columns="prompt")
-    order = [*(name for name in first.columns if name not in ("cosine", "rank")), "cosine", "rank"]
-    return first.loc[list(selected), order]
+    chosen = tags.with_tags(first.loc[list(selected)])
+    last = ("tags", "cosine", "rank")
+    return chosen.reindex(columns=[*(name for name in chosen.columns if name not in last), *last])
 
 
 def searched_table(table: Any, n_samples: int) -> EmbeddingTable | None:

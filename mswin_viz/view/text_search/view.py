@@ -15,7 +15,6 @@ from PIL import Image
 from mswin_viz.analysis.embeddings.batch import embed
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.text_search.record import TextSearch
-from mswin_viz.analysis.text_search.search import search_text
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Progress, Report, Stop, portion
 from mswin_viz.data.sample import Sample, at_least_one
@@ -31,6 +30,7 @@ from mswin_viz.view.parts.work_bar import WorkBar
 from mswin_viz.view.text_search.controls import MOST_K, text_controls
 from mswin_viz.view.text_search.figures import text_hits_figure
 from mswin_viz.view.text_search.hit_rows import TextHitRows
+from mswin_viz.view.text_search.hit_tags import HitTags
 from mswin_viz.view.text_search.search_words import legend_html, unknown_html
 from mswin_viz.view.text_search.searched import chosen_hits, rows_of, searched_table
 from mswin_viz.view.text_search.word_maps import WordMap, WordMaps, map_files
@@ -81,8 +81,8 @@ class TextSearchView(FigureView, StoredView, widgets.VBox):
         The record of what is shown (:class:`TextSearch`); None before the first search.
     table
         The embeddings; None until there are some. They stay when the view is closed.
-    controls, worker, hits
-        The parts: widgets, the work with its bar, and the rows of hits.
+    controls, worker, hits, tag_bar
+        The parts: widgets, the work with its bar, the rows of hits, and the row that tags what is chosen.
 
     Raises
     ------
@@ -126,9 +126,8 @@ class TextSearchView(FigureView, StoredView, widgets.VBox):
         self._maps = WordMaps(model)
         self.controls = text_controls(has_addon=model.addon is not None)
         self._guarded = Guard(self, self._show_messages)
-        self._html = {
-            name: Html().add_class(f"mswin-text-{name}") for name in ("message", "unknown", "legend")
-        }
+        names = ("message", "unknown", "legend")
+        self._html = {name: Html().add_class(f"mswin-text-{name}") for name in names}
         name = "search" if table is not None else "embed and search"
         self.worker = WorkBar(
             self._work, name=name, css="mswin-text-work", restarts=True, is_shown_below=False
@@ -136,7 +135,10 @@ class TextSearchView(FigureView, StoredView, widgets.VBox):
         self.hits = TextHitRows()
         self._freshness = Freshness(lambda is_old: show_as_out_of_date(self.hits, is_old))
         badge = Html(badge_html(model.provenance_items))
-        parts = [badge, self.controls.layout(self.worker), *self._html.values(), self.hits, Frame()]
+        self._tags = HitTags(self, self._samples, self._on_asked)
+        self.tag_bar = self._tags.bar
+        top = [badge, self.controls.layout(self.worker), *self._html.values()]
+        parts = [*top, self.hits, self.tag_bar, Frame()]
         super().__init__(parts, prompt=given_prompt(prompt), k=k)
         for css in (VIEW, "mswin-explorer", "mswin-text-search"):
             self.add_class(css)
@@ -173,7 +175,7 @@ class TextSearchView(FigureView, StoredView, widgets.VBox):
         self.worker.stop()
 
     def selection(self) -> pd.DataFrame:
-        """The chosen hits: the columns of :meth:`EmbeddingTable.to_pandas`, then cosine and rank; the index is the row.
+        """The chosen hits: the columns of :meth:`EmbeddingTable.to_pandas`, tags, cosine and rank; the index is the row.
 
         Empty where none is chosen. Raises ClosedError if the view was closed, OptionError before the first search.
         """
@@ -182,7 +184,7 @@ class TextSearchView(FigureView, StoredView, widgets.VBox):
             raise OptionError(
                 'a selection needs hits: got none yet; press "embed and search", or call start()'
             )
-        return chosen_hits(self.results, self.selected)
+        return chosen_hits(self.results, self.selected, self.tag_bar)
 
     def _named_figure(self) -> tuple[str, Figure]:
         """What is shown, which may be older than the controls."""
@@ -197,6 +199,9 @@ class TextSearchView(FigureView, StoredView, widgets.VBox):
         for name in ("prompt", "feature", "k"):
             traitlets.link((self, name), (getattr(self.controls, name), "value"))
         traitlets.link((self, "selected"), (self.hits, "selected"))
+        self.observe(
+            self._guarded("choosing")(lambda change: self.tag_bar.count(len(change["new"]))), "selected"
+        )
         guarded = self._guarded("following a control")
         self.observe(guarded(lambda _change: self._on_asked()), ["prompt", "feature", "k"])
         # the first maps are computed once somebody sees their hits
@@ -220,9 +225,8 @@ class TextSearchView(FigureView, StoredView, widgets.VBox):
             if strange := [row for row in value if row not in shown]:
                 raise TextSearchViewError(f"selected rows must be among the hits shown: got {strange[0]}")
             return sorted(set(value))
-        choices = {"feature": [one for _, one in self.controls.feature.options], "k": range(1, MOST_K + 1)}[
-            name
-        ]
+        features = [one for _, one in self.controls.feature.options]
+        choices = features if name == "feature" else range(1, MOST_K + 1)
         if value not in choices:
             allowed = f"1..{MOST_K}" if name == "k" else ", ".join(map(str, choices))
             raise TextSearchViewError(f"{name} must be one of {allowed}: got {value!r}")
@@ -234,13 +238,11 @@ class TextSearchView(FigureView, StoredView, widgets.VBox):
         with self._lock, self._guarded("searching"):
             if self.table is None:
                 n = sum(len(sample.images) for sample in self._samples)
-                words = (
-                    f"{len(self._samples)} samples, {n} images, not embedded yet: press “embed and search”."
-                )
-                self._html["legend"].value = words
+                words = "not embedded yet: press “embed and search”."
+                self._html["legend"].value = f"{len(self._samples)} samples, {n} images, {words}"
                 return
             with self._freshness.answering((self.prompt, self.feature, self.k)):
-                self._show(search_text(self.model, self.table, self.prompt, feature=self.feature, k=self.k))
+                self._show(self._tags.search(self.table))
             self._guarded.forget()
             self._show_messages(())
 
