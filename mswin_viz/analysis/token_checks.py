@@ -1,14 +1,17 @@
-"""The check that every function of this layer makes of the tokens it is given."""
+"""What every function of this layer asks of the tokens it is given."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from mswin_viz.errors import ShapeError
 from mswin_viz.model.tokens.tokens import Tokens, are_tokens
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool
 
 
 def checked_tokens(tokens: Any, addon: torch.nn.Module | None = None) -> Tokens:
@@ -25,6 +28,11 @@ def checked_tokens(tokens: Any, addon: torch.nn.Module | None = None) -> Tokens:
                 f"first is image {bad[0]}, counted from 0; leave those images out"
             )
     return replace(found, **parts)
+
+
+def finite_images(tokens: Tokens) -> Bool[torch.Tensor, " image"]:
+    """Which images have tokens that are all finite."""
+    return tokens.cls.isfinite().all(dim=1) & tokens.patches.isfinite().all(dim=2).all(dim=1)
 
 
 def _device(tokens: Tokens, addon: torch.nn.Module | None) -> torch.device:

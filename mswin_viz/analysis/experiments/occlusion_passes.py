@@ -12,6 +12,7 @@ from mswin_viz.analysis.experiments.occluded_images import Cover
 from mswin_viz.analysis.experiments.occlusion_measures import FeatureRows, Row
 from mswin_viz.analysis.experiments.occlusion_request import OcclusionRequest, Other
 from mswin_viz.analysis.measures.null_features import null_features
+from mswin_viz.analysis.token_checks import finite_images
 from mswin_viz.data.images.picture_facts import PictureFacts
 from mswin_viz.data.progress import StepCounter
 from mswin_viz.data.sample import Sample
@@ -115,9 +116,7 @@ class Passes:
 
     def _finite(self, tokens: Tokens) -> np.ndarray:
         """Which images have finite tokens and finite plain and enhanced features."""
-        is_good = (
-            (tokens.cls.isfinite().all(dim=1) & tokens.patches.isfinite().all(dim=2).all(dim=1)).cpu().numpy()
-        )
+        is_good = finite_images(tokens).cpu().numpy()
         for read in self.readers.values() if len(tokens) else ():
             is_good &= np.isfinite(read(tokens)).all(axis=1)
         return is_good

@@ -17,6 +17,7 @@ from mswin_viz.analysis.embeddings.batch import Encoding, EncodingOptions
 from mswin_viz.analysis.embeddings.store import Store, neck_of, store_of
 from mswin_viz.analysis.experiments.stored_sample_tokens import fill_from_store, holds_tokens
 from mswin_viz.analysis.measures.matching import sample_matching
+from mswin_viz.analysis.token_checks import finite_images
 from mswin_viz.data.images.image_source import MODALITIES, ImageSource, source_file, source_name
 from mswin_viz.data.images.picture_facts import warn_of
 from mswin_viz.data.options import options_of
@@ -191,9 +192,7 @@ def _unusable(batches: Mapping[str, EncodedBatch]) -> dict[int, tuple[str, str]]
     for name, batch in batches.items():
         for place, problem in batch.problems.items():
             bad.setdefault(place, (name, shown_text(problem)))
-        cls, patches = batch.tokens.cls, batch.tokens.patches
-        is_finite = cls.isfinite().all(dim=1) & patches.isfinite().all(dim=2).all(dim=1)
-        for place, fine in zip(batch.images, is_finite.tolist(), strict=True):
+        for place, fine in zip(batch.images, finite_images(batch.tokens).tolist(), strict=True):
             if not fine:
                 bad.setdefault(place, (name, "the model gave it tokens that are not finite"))
     return bad
