@@ -154,8 +154,16 @@ def of_embeddings(made: Made, model: Model, samples: list[Sample], folder: Path)
         view.start().join()
         view.pair_worker.thread.join()
         made.keep(f"results, {at}", view)
+    view.tag_bar.tag.value = "\n"
+    view.tag_bar.add.click()
+    made.keep("results, no tag", view)
     made.save("results", view)
     view.close()
+    listed = mv.FindingsView([mv.outliers(table), mv.near_duplicates(table)])
+    listed._guarded("choosing", failed=None)(_refuse)()
+    made.keep("findings, refused", listed)
+    made.save("findings", listed)
+    listed.close()
     mv.save_ranked_lists(table, Path(samples[0].images["RGB"]).parent / "lists", queries=[0, 2], k=2)
     found = mv.TextSearchView(model, samples, table=table, prompt="a person", k=2)
     found.start().join()
@@ -219,7 +227,7 @@ def test_every_document_is_of_harmless_elements_and_text(made: Made) -> None:
 
 
 def test_every_saved_page_holds_them_as_text(made: Made) -> None:
-    assert len(made.pages) == 5
+    assert len(made.pages) == 6
     for name, text in made.pages.items():
         page = ReadPage(text)
         text.encode()

@@ -41,8 +41,8 @@ from mswin_viz.view.retrieval import (
 )
 from mswin_viz.view.scales import explorer, figure, share_bars, taken_away
 from mswin_viz.view.scales.result_cache import ResultCache
+from mswin_viz.view.text_search import hit_tags, word_maps
 from mswin_viz.view.text_search import view as text_view
-from mswin_viz.view.text_search import word_maps
 from mswin_viz.view.widgets import maps
 from mswin_viz.view.widgets.board import HeatmapBoard
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard, problem_words
@@ -490,7 +490,7 @@ FAULTS = [
     Fault("rankings_of", pair_panel, "pair_panels", click_result),
     Fault("rankings_of", pair_panel, "pair_html", click_result),
     Fault("rankings_of", Worker, "start", click_result),
-    Fault("texts", text_view, "search_text", other_text, True),
+    Fault("texts", hit_tags, "search_text", other_text, True),
     Fault("texts", text_view, "map_files", press),
     Fault("texts", word_maps, "cls_by_patch", new_maps),
 ]  # fmt: skip

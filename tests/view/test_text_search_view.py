@@ -68,7 +68,7 @@ def test_all_maps_have_one_scale_and_stand_over_the_pictures(view) -> None:
 def test_another_text_replaces_hits_and_lets_go_of_what_was_chosen(view) -> None:
     view.selected = [int(view.results.of("NI").rows[1])]
     chosen = view.selection()
-    assert chosen.columns.tolist() == [*view.table.to_pandas().columns, "cosine", "rank"]
+    assert chosen.columns.tolist() == [*view.table.to_pandas().columns, "tags", "cosine", "rank"]
     assert (chosen["modality"].tolist(), chosen["rank"].tolist()) == (["NI"], [2])
     view.controls.prompt.value = "a dog"
     assert view.results.prompts == ("a dog",)

@@ -62,7 +62,11 @@ class EmbeddingBoard(widgets.VBox):
             table=lambda: self._table(points_frame),
             on_filter=self._filter,
         )
-        below = [self.html["legend"], self.html["selection"]]  # each in a box, so that close() finds it
+        below = [
+            self.html["legend"],
+            self.html["selection"],
+            self.tag_bar,
+        ]  # each in a box, so that close() finds it
         visible = {"overflow": "visible"}
         self._map_box = widgets.VBox(below, layout={"flex": "3 1 600px", "min_width": "0", **visible})
         side = widgets.VBox(
