@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.arrays import check_counts
+from mswin_viz.analysis.embeddings.given import checked_table
 from mswin_viz.analysis.embeddings.named_features import NamedFeatures, features_of
 from mswin_viz.analysis.embeddings.neighbours import ranked_queries
 from mswin_viz.analysis.embeddings.query_order import in_common
@@ -79,7 +80,8 @@ def query_table(
     check_counts(1, k=k)
     if k > MOST_FIRST:
         raise OptionError(f"k is at most {MOST_FIRST}, which are kept of each ranking: got {k}")
-    lists = features_of(tables) if isinstance(tables, EmbeddingTable) else same_images(tables).features
+    is_one = isinstance(tables, EmbeddingTable)
+    lists = features_of(checked_table(tables)) if is_one else same_images(tables).features
     if modality is not None:
         lists = _of_modality(lists, modality)
     ranked = ranked_queries(lists, rule=rule, stop=stop, report=report)

@@ -63,6 +63,10 @@ def same_images(tables: TablesByName, samples: Sequence[Sample] | None = None) -
     DataError
         If there is no image that all have, or one that no sample has.
     """
+    if not isinstance(tables, Mapping) or not tables:
+        raise OptionError(
+            f"tables have names to show: got {value_words(tables)}; give a dictionary, such as {{'baseline': table}}"
+        )
     of = {checked_name(name): _checked(name, given) for name, given in tables.items()}
     keys = {name: row_keys(table) for name, (table, _) in of.items()}
     places = {name: {key: row for row, key in enumerate(found)} for name, found in keys.items()}

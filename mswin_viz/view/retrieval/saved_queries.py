@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mswin_viz.analysis.arrays import check_counts
+from mswin_viz.analysis.embeddings.given import checked_table
 from mswin_viz.analysis.embeddings.neighbours import ranked_queries
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.matching import RULES
@@ -111,7 +112,7 @@ def chosen_samples(queries: Any, tables: Sequence[RankedTable], n: int, options:
 
 
 def _ranked_table(name: str, given: EmbeddingTable, modality: str | None) -> RankedTable:
-    table, wanted = given, joined_name(given.modalities) if modality is None else modality
+    table, wanted = checked_table(given), joined_name(given.modalities) if modality is None else modality
     if wanted not in table.modalities:
         parts = wanted.split("+")
         missing = [part for part in parts if part not in table.modalities]
