@@ -55,7 +55,7 @@ def main() -> None:
         assert around is not None
         assert below is not None
         clip = {name: around[name] for name in ("x", "y", "width")}
-        height = below["y"] + below["height"] - around["y"] + 6
+        height = below["y"] + below["height"] - around["y"]
         shot = lab.page.screenshot(animations="disabled", clip=clip | {"height": height})
         lab.check()
     save_picture(shot, "tags")

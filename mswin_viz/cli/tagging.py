@@ -72,7 +72,8 @@ def tag(
     written = change(images or [], add if add is not None else remove or "", note=note)
     record |= {"tag": written[0].tag if written else (add or remove), "images": len(written)}
     done = "tagged" if add is not None else "no longer tagged"
-    answer(record, lambda: f"{len(written):,} images {done} {record['tag']!r} in {record['file']}")
+    counted = "1 image" if len(written) == 1 else f"{len(written):,} images"
+    answer(record, lambda: f"{counted} {done} {record['tag']!r} in {record['file']}")
 
 
 def _root(folder: Path) -> Path:

@@ -131,6 +131,18 @@ def test_what_cannot_be_compared_is_refused_in_words(names, error, words):
         mv.cross_modality(planted(), **names)
 
 
+def test_what_is_no_table_and_no_model_is_refused():
+    for call in (mv.cross_modality, mv.missing_modalities):
+        with pytest.raises(OptionError, match=r"table must be a table of embeddings: got \[\]"):
+            call([])
+        with pytest.raises(DataError, match="a table needs rows: got none"):
+            call(planted()[[]])
+    with pytest.raises(OptionError, match="needs their comparison: got EmbeddingTabl"):
+        mv.cross_modality_figure(planted())
+    with pytest.raises(OptionError, match="model must be a model: got 'tiny'"):
+        mv.missing_modalities(planted(), model="tiny")
+
+
 def test_it_reports_after_each_pair_and_stops():
     seen = []
     mv.cross_modality(planted(), queries=["NI"], report=seen.append, **DRAWS)

@@ -332,6 +332,10 @@ def test_options_that_do_not_fit_are_refused_by_name(model, samples, options, sa
 
 
 def test_samples_that_cannot_be_measured_are_refused_before_anything_is_encoded(model, samples):
+    with pytest.raises(OptionError, match="model must be a model: got 3"):
+        mv.occlusion_curves(3, samples)
+    with pytest.raises(OptionError, match="a figure of occlusion needs curves: got 3"):
+        mv.occlusion_figure(3)
     with pytest.raises(OptionError, match="an occlusion curve is measured by retrieval"):
         mv.occlusion_curves(model, samples[:2], **FAST)
     with pytest.raises(DataError, match="in TI"):

@@ -273,6 +273,9 @@ def test_the_table_of_queries_has_a_line_for_each_and_says_what_is_left_out() ->
     assert query_table(one).columns.tolist()[4] == "plain_ap"
     with pytest.raises(OptionError, match=r"one of the table's RGB, NI, or several joined by .: got 'TI'"):
         query_table(one, modality="TI")
+    for wrong in (None, [3], "x"):
+        with pytest.raises(OptionError, match="or of a dictionary name -> table: got"):
+            query_table(wrong)
     with pytest.raises(OptionError, match="k is at most 24"):
         query_table(one, k=25)
     with pytest.raises(StoppedError):

@@ -132,6 +132,27 @@ def test_what_cannot_be_asked_for_is_refused(options: dict, words: str, table) -
     assert words in str(problem.value)
 
 
+@pytest.mark.parametrize(
+    ("model", "given", "prompts", "words"),
+    [
+        (None, "table", "a dog", "model must be a model: got None"),
+        (MODEL, "nothing", "a dog", "table must be a table of embeddings: got None"),
+        (MODEL, "no row", "a dog", "a table needs rows: got none"),
+        (MODEL, "table", None, "a prompt must be a text: got None"),
+        (MODEL, "table", ["a dog", ["a"]], "a prompt must be a text: got ['a']"),
+        (MODEL, "table", b"a dog", "a prompt must be a text: got b'a dog'"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(model, given: str, prompts, words: str, samples, table) -> None:
+    other = {"table": table, "nothing": None, "no row": table[[]]}[given]
+    with pytest.raises(mv.MswinVizError) as problem:
+        mv.search_text(model, other, prompts)
+    assert words in str(problem.value)
+    if prompts == "a dog":
+        with pytest.raises(mv.MswinVizError, match=words):
+            mv.text_recall(model, other, samples)
+
+
 def test_joined_rows_are_refused(table) -> None:
     with pytest.raises(mv.errors.ShapeError, match="wide as its own feature, 10: got 20"):
         mv.search_text(MODEL, table.concatenated(("RGB", "NI")), "a dog")

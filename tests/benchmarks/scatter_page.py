@@ -23,7 +23,7 @@ differ in every figure. `python tests/benchmarks/scatter.py` repeats the measure
 
 ## The methods side by side
 
-The sizes of each map on {n_images} images, added up to one. *On the person*: the part that lies on the drawn person, who covers {cover} of the image,
+Absolute values of each map on {n_images} images, scaled so that they add up to one. *On the person*: the part that lies on the drawn person, who covers {cover} of the image,
 with a 95 % interval over images. *Roughness*: the mean step between neighbouring patches (total variation), as a multiple of the map's mean;
 in brackets, that of the same values in random order. *Spread*: entropy, 1 if every patch has the same value. *Under noise*: rank correlation with the map of the
 image plus noise of {noise} grey levels of 255.
@@ -37,7 +37,7 @@ background is an easy case. [Is the map faithful?](../how_to/attribute.md#is-the
 
 ## Tokens that stand out
 
-Large models put aside a few background patches as memory: their tokens have several times the norm of the others, and maps of attention light up
+Large models use a few background patches as memory: their tokens have several times the norm of the others, and maps of attention light up
 there (Darcet et al. 2024, "Vision Transformers Need Registers").
 
 | behind block | {heads} |
@@ -87,7 +87,7 @@ window. What you can do: read window maps by rows, not by columns, and split the
 
 ## Saturation
 
-On the straight way from the image's mean colour to the image, gradient x input sees only the end. Over the {sat_images} images whose score changes by more than 0.05 on the
+On the straight line from the image's mean colour to the image, gradient x input sees only the end. Over the {sat_images} images whose score changes by more than 0.05 on the
 way, half of the way brings {half_way} of the change (median), and the slope at the image is {slope} of the mean slope; for {wrong_way} of them it even points the other
 way.
 
@@ -106,7 +106,7 @@ images, as the script does; where the maps change, average over noise with Smoot
 
 ## What follows
 
-- **A speckled map is no proof of a bad model**, nor a smooth one of a good one: rollout is smooth because it averages, whatever the text is.
+- **A speckled map does not prove a bad model**, nor a smooth one a good one: rollout is smooth because it averages, whatever the text is.
 - **Mixing, saturation and the grid are strong here**; tokens that stand out and noise are not, though they may be in a large tower. Which of them
   a particular speckle comes from, these figures do not show.
 - **Ask at the input** when the question is "where in the image", and at the tokens when it is "what does the add-on read".

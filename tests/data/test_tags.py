@@ -162,6 +162,12 @@ def test_a_tag_that_no_image_has_is_refused_with_those_that_there_are(tags, peop
         OptionError, match=r"did you mean 'Half hidden'\? there are blurred \(3\), Half hidden \(11\)"
     ):
         tags.filter(people, tagged="haff hidden")
+    for wrong in (None, 3, b"blurred", [3]):
+        with pytest.raises(OptionError, match="a tag is 1 to 60 printable characters"):
+            tags.filter(people, tagged=wrong)
+    for wrong in (None, [3]):
+        with pytest.raises(OptionError, match="what is undone is a list of events"):
+            tags.undo(wrong)
     with pytest.raises(OptionError, match=r"none in .* has 'zzz'; there are blurred"):
         tags.filter(people, without="zzz")
 
@@ -385,6 +391,9 @@ def test_samples_of_no_such_tags_are_an_error(tags, people, tmp_path: Path) -> N
     tags.add(people[0], "one")
     with pytest.raises(DataError, match=r"none below .* has one, but not all; ask for others"):
         mv.samples(tags.root, tagged="one", without="all")
+    (tmp_path / "folder.jsonl").mkdir()
+    with pytest.raises(DataError, match=r"a file of tags must exist: got .*folder\.jsonl, a folder; correct"):
+        mv.samples(people[0].root, tagged="one", tags=tmp_path / "folder.jsonl")
     with pytest.raises(DataError, match="a file of tags must exist"):
         mv.samples(tags.root, tagged="one", tags=tmp_path / "nowhere.jsonl")
     with pytest.raises(OptionError, match="it holds no tags yet"):
@@ -400,6 +409,9 @@ def _one_sample(folder: Path) -> Path:
 def test_a_place_of_tags_is_a_folder_or_a_file_of_lines(tmp_path: Path, place: str) -> None:
     with pytest.raises(OptionError, match=r"a folder that exists or in a file ending in \.jsonl"):
         mv.open_tags(tmp_path / place)
+    for wrong in (None, 3, ""):
+        with pytest.raises(OptionError, match=r"or in a file ending in \.jsonl: got .*; give its path"):
+            mv.open_tags(wrong)
 
 
 # ---- stores and exports ----------------------------------------------------------------------

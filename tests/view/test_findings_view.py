@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +93,8 @@ def test_a_page_or_a_finding_that_is_not_there_is_refused(
     for wrong in ([], table, [made(table, 1), 3]):
         with pytest.raises(OptionError, match="needs one or several Findings"):
             mv.FindingsView(wrong)
+    with pytest.raises(FindingsViewError, match="selected stays empty where nothing was found: got 0"):
+        mv.FindingsView(made(table, 0)).selected = [0]
     with pytest.raises(OptionError, match="per_page must be a whole number"):
         mv.FindingsView(made(table, 1), per_page=0)
 
@@ -154,6 +157,14 @@ def test_figures_are_of_what_is_in_the_list(table: mv.EmbeddingTable, view: mv.F
     assert "weights: none" in drawn.replace("\n", " ")
     with pytest.raises(OptionError, match="one of the list's 0 places"):
         mv.findings_figure(made(table, 0))
+    for options in ({"first": "a"}, {"first": None}):
+        with pytest.raises(OptionError, match="from 0: got"):
+            mv.findings_figure(made(table, 2), **options)
+    for kind, dpi in (("bmp", 50), (None, 50), ("png", 0), ("png", math.nan), ("png", 10**9), ("png", "x")):
+        with pytest.raises(OptionError, match=r"kind must be one of|dpi is a number"):
+            mv.figure_bytes(figure, kind, dpi=dpi)
+    with pytest.raises(OptionError, match="a figure of matplotlib: got None"):
+        mv.figure_bytes(None, "png")
     with pytest.raises(OptionError, match="needs Findings: got 3"):
         mv.findings_figure(3)
     view.place = 3

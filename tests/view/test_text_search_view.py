@@ -160,6 +160,8 @@ def test_what_cannot_be_chosen_is_refused(trait: str, value: object, words: str,
 
 
 def test_what_a_view_cannot_be_made_of_is_refused(samples, table) -> None:
+    with pytest.raises(errors.DataError, match="a table needs rows: got none"):
+        mv.TextSearchView(MODEL, samples, table=table[[]])
     with pytest.raises(errors.OptionError, match="a table must come from"):
         mv.TextSearchView(MODEL, samples, table=samples)
     with pytest.raises(errors.OptionError, match="a table must be of the samples it is shown with: got 2"):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack
 
+from mswin_viz.analysis.embeddings.given import checked_table
 from mswin_viz.analysis.embeddings.image_sets import AT_ONCE, JOINED, check_comparable, image_sets
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.joined import modality_words
@@ -113,9 +114,9 @@ def cross_modality(
     Raises
     ------
     OptionError
-        If sets cannot be compared, a set is named twice, or an option is wrong.
+        If ``table`` is not a table, sets cannot be compared, a set is named twice, or an option is wrong.
     DataError
-        If the table lacks a modality, or a set has no image.
+        If the table has no rows or lacks a modality, or a set has no image.
     ShapeError
         If a feature has no direction.
     StoppedError
@@ -132,6 +133,7 @@ def cross_modality(
     mswin_viz.errors.OptionError: images are compared if as many modalities are joined in each: got ...
     """
     request = options_of(ProtocolRequest, options, function="cross_modality", also=("queries", "galleries"))
+    table = checked_table(table)
     rows, columns = (
         _names(given, table, word) for given, word in ((queries, "queries"), (galleries, "galleries"))
     )

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from mswin_viz.analysis.arrays import chosen_rows
+from mswin_viz.analysis.embeddings.given import checked_model, checked_table
 from mswin_viz.analysis.embeddings.image_sets import JOINED, paired_cell
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.joined import modality_words
@@ -122,9 +123,9 @@ def missing_modalities(
     Raises
     ------
     OptionError
-        If an option is wrong.
+        If ``table`` is not a table, ``model`` not a model, or an option wrong.
     DataError
-        If the table has fewer than two modalities, or no shot has all of them.
+        If the table has no rows or fewer than two modalities, or no shot has all of them.
     ShapeError
         If the model's features are not as wide as the table's, or a feature has no direction.
     StoppedError
@@ -140,6 +141,7 @@ def missing_modalities(
     ('blank image', 7)
     """
     request = options_of(ProtocolRequest, options, function="missing_modalities", also=("model",))
+    table, model = checked_table(table), None if model is None else checked_model(model)
     parts, n_without = _complete(table)
     blanks = {} if model is None else {name: _blank(model, part, name) for name, part in parts.items()}
     shots = next(iter(parts.values())).sample
@@ -184,7 +186,7 @@ def _complete(table: EmbeddingTable) -> tuple[dict[str, EmbeddingTable], int]:
     names = [name for name in MODALITIES if len(table.rows(name))]
     if len(names) < 2:
         raise DataError(
-            f"a modality can be missing only where there are two: got a table with {', '.join(table.modalities) or 'no row'}; "
+            f"a modality can be missing only where there are two: got a table with {', '.join(table.modalities)}; "
             "embed the images of several, and do not join them first"
         )
     found = {name: {int(table.sample[row]): row for row in table.rows(name)} for name in names}

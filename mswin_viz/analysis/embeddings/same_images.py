@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mswin_viz.analysis.attribution.target import FEATURES
+from mswin_viz.analysis.embeddings.given import checked_table
 from mswin_viz.analysis.embeddings.named_features import NamedFeatures, features_of
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.sample import Sample
@@ -44,7 +45,7 @@ def ranked_features(given: EmbeddingTable | TablesByName) -> NamedFeatures:
     Samples are counted as in the first table. Raises as :func:`same_images`, and `OptionError` for anything else.
     """
     if isinstance(given, EmbeddingTable):
-        return features_of(given)
+        return features_of(checked_table(given))
     if not isinstance(given, Mapping):
         raise OptionError(
             f"ranked lists are of a table from mswin_viz.embed(), or of a dictionary name -> table: got {value_words(given)}"
@@ -82,6 +83,10 @@ def same_images(tables: TablesByName, samples: Sequence[Sample] | None = None) -
     DataError
         If there is no image that all have, or one that no sample has.
     """
+    if not isinstance(tables, Mapping):
+        raise OptionError(
+            f"tables have names to show: got {value_words(tables)}; give a dictionary, such as {{'baseline': table}}"
+        )
     if not tables:
         raise OptionError(
             "ranked lists need at least one table: got an empty dictionary; see mswin_viz.embed()"

@@ -7,6 +7,7 @@ from typing import NamedTuple, Unpack
 
 import numpy as np
 
+from mswin_viz.analysis.embeddings.given import checked_model
 from mswin_viz.analysis.experiments.occluded_images import Cover, covered_rows, fill_words
 from mswin_viz.analysis.experiments.occlusion_measures import FeatureRows, Ranking, Row, Split, points_of
 from mswin_viz.analysis.experiments.occlusion_passes import Passes, other_readers, own_readers
@@ -90,7 +91,7 @@ def occlusion_curves(
     (10, [0, 77])
     """
     request = options_of(OcclusionRequest, options, function="occlusion_curves")
-    known = listed_samples(samples)
+    model, known = checked_model(model), listed_samples(samples)
     query, gallery = query_and_gallery(known)
     who = sample_matching(known, request.rule).checked(
         "an occlusion curve", np.array(query), np.array(gallery)

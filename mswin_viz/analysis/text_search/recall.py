@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 
+from mswin_viz.analysis.embeddings.given import checked_model, checked_table
 from mswin_viz.analysis.measures.ranking import DIGITS
 from mswin_viz.analysis.text_search.search import (
     TextSearchRequest,
@@ -19,7 +20,7 @@ from mswin_viz.analysis.text_search.search import (
 )
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
-from mswin_viz.data.sample import Sample
+from mswin_viz.data.sample import Sample, listed_samples
 from mswin_viz.errors import DataError, PromptError, StoppedError
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def text_recall(
     Raises
     ------
     DataError
-        If no sample of known identity has a caption that can be searched for.
+        If the table has no rows, or no sample of known identity has a caption that can be searched for.
     OptionError, ShapeError
         As for :func:`search_text`.
     StoppedError
@@ -162,6 +163,7 @@ def text_recall(
     True
     """
     request = options_of(_Request, options, function="text_recall")
+    model, table, samples = checked_model(model), checked_table(table), listed_samples(samples)
     modalities = searched_modalities(table, request.modalities)
     splits = searched_splits(table, request.splits)
     rows = {name: gallery_rows(table, name, splits) for name in modalities}

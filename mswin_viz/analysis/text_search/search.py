@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
 from mswin_viz.analysis.arrays import check_counts, unit_rows, unit_rows_or_nan
 from mswin_viz.analysis.attribution.target import FEATURES
+from mswin_viz.analysis.embeddings.given import checked_model, checked_table
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.ranking import DIGITS, ranked
 from mswin_viz.analysis.text_search.record import TextHits, TextSearch
@@ -100,7 +101,10 @@ def search_text(
     PromptError
         If a prompt is empty, too long, or made only of words the text tower never saw.
     OptionError
-        If there is no such modality, feature or split in the table, or the model has no text tower.
+        If there is no such modality, feature or split in the table, the model has no text tower, or one of the two is
+        something else.
+    DataError
+        If the table has no rows.
     ShapeError
         If rows are joined modalities, or of another width than the model's features.
 
@@ -114,7 +118,8 @@ def search_text(
     ((), ('test',))
     """
     request = options_of(TextSearchRequest, options, function="search_text")
-    directions, unknown = text_directions(model, prompts)
+    table = checked_table(table)
+    directions, unknown = text_directions(checked_model(model), prompts)
     modalities = searched_modalities(table, request.modalities)
     splits = searched_splits(table, request.splits)
     rows_of = {name: gallery_rows(table, name, splits) for name in modalities}
@@ -144,9 +149,17 @@ def text_directions(
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        given = list(dict.fromkeys([prompts] if isinstance(prompts, str) else prompts))
+        given = _each_once(prompts)
         features = model.encode_text(given)
     return unit_rows(features, "text"), {prompt: tuple(model.unknown_words(prompt)) for prompt in given}
+
+
+def _each_once(prompts: Any) -> list[str]:
+    """The prompts in order; if one is no text, that one alone, for the text tower to refuse."""
+    is_list = isinstance(prompts, Iterable) and not isinstance(prompts, str | bytes)
+    listed: list[Any] = list(prompts) if is_list else [prompts]
+    strange = [one for one in listed if not isinstance(one, str)]
+    return strange[:1] or list(dict.fromkeys(listed))
 
 
 def gallery_rows(table: EmbeddingTable, modality: str, splits: Sequence[str]) -> Int[np.ndarray, " row"]:

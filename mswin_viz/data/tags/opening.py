@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.data.store.store_record import is_store, read_record
 from mswin_viz.data.tags.tag_file import TAG_FILE
 from mswin_viz.data.tags.tags import Tags
@@ -56,6 +57,10 @@ def open_tags(
     >>> tags
     Tags(notes/mine.jsonl: none yet)
     """
+    if not isinstance(place, str | os.PathLike) or not os.fspath(place):
+        raise OptionError(
+            f"tags lie in a folder or in a file ending in .jsonl: got {value_words(place)}; give its path"
+        )
     path = Path(os.path.expanduser(place))
     if path.is_dir():
         folder = root or (read_record(path).root if is_store(path) else path)
@@ -83,10 +88,17 @@ def tags_of(root: Path, tags: Place = None) -> Tags:
     file = Path(os.path.expanduser(tags))
     if not file.is_file():
         raise DataError(
-            f"a file of tags must exist: got {shown_text(file)}; correct the path, or leave it out for the one beside the "
+            f"a file of tags must exist: got {shown_text(file)}{_kind(file)}; correct the path, or leave it out for the one beside the "
             "images"
         )
     return open_tags(file, root=root)
+
+
+def _kind(file: Path) -> str:
+    """What lies there, if anything does."""
+    if file.is_dir():
+        return ", a folder"
+    return ", which is not a regular file" if file.exists() else ""
 
 
 def tags_beside(samples: Iterable[Sample]) -> Tags | None:

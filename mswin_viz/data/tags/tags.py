@@ -14,6 +14,7 @@ from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.sample import Sample, listed_samples
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.appended_lines import append_lines
+from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.data.tags.image_keys import ImageKeys, Key, folded
 from mswin_viz.data.tags.tag_events import TagEvent, checked_words, line_of, tag_name
 from mswin_viz.data.tags.tag_file import ReadTags, read_more
@@ -126,7 +127,8 @@ class Tags:
 
     def checked(self, names: str | Sequence[str]) -> set[str]:
         """Tags, one or several; an `OptionError` for one that no image has lists those that there are."""
-        found = {tag_name(name) for name in ([names] if isinstance(names, str) else names)}
+        is_list = isinstance(names, Iterable) and not isinstance(names, str | bytes)
+        found = {tag_name(name) for name in (names if is_list else [names])}
         for name in sorted(found - set(self.names)):
             there = self.counts
             listed = ", ".join(f"{one} ({count:,})" for one, count in list(there.items())[:_MOST_LISTED])
@@ -197,6 +199,11 @@ class Tags:
 
     def undo(self, events: Sequence[TagEvent]) -> list[TagEvent]:
         """Append the opposite of some events, the last first; what was written, so that it can be undone in turn."""
+        is_list = isinstance(events, Sequence) and all(isinstance(one, TagEvent) for one in events)
+        if not is_list:
+            raise OptionError(
+                f"what is undone is a list of events: got {value_words(events)}; add, remove and history give them"
+            )
         with self._lock:
             self.refresh()
             opposite = [self._event(one.key, one.tag, not one.is_set, None) for one in reversed(events)]

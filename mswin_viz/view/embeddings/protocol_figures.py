@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from mswin_viz.analysis.embeddings.cross_modality import CrossModality, set_words
 from mswin_viz.analysis.measures.paired_retrieval import PairedRetrieval
+from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.figure_file import new_figure
 from mswin_viz.view.parts.figure_text import caption, folded_name
@@ -37,7 +38,7 @@ def cross_modality_figure(found: CrossModality, *, provenance: str = "") -> Figu
     Raises
     ------
     OptionError
-        If no pair of sets has a query with a match.
+        If ``found`` is something else, or no pair of sets has a query with a match.
 
     Examples
     --------
@@ -47,6 +48,10 @@ def cross_modality_figure(found: CrossModality, *, provenance: str = "") -> Figu
     >>> [axis.get_title() for axis in figure.axes]
     ['plain: mAP (mINP), %', 'enhanced: mAP (mINP), %', 'change of mAP, points (95 %)']
     """
+    if not isinstance(found, CrossModality):
+        raise OptionError(
+            f"a heatmap of sets needs their comparison: got {value_words(found)}; make it with mswin_viz.cross_modality"
+        )
     levels = {name: _values(found, f"{name}_interval") for name in ("plain", "enhanced")}
     change = _values(found, "difference_interval")
     if not np.isfinite(change).any():

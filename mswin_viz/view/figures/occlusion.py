@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 
 from mswin_viz.analysis.experiments.occlusion_record import OcclusionCurves
 from mswin_viz.analysis.measures.joined import modality_words
+from mswin_viz.data.storage.stored_records import value_words
+from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.figure_file import new_figure, tidy
 from mswin_viz.view.parts.figure_text import caption, folded_name, named_legend
 from mswin_viz.view.widgets.colours import FEATURES, distinct_colours
@@ -40,6 +42,10 @@ def occlusion_figure(curves: OcclusionCurves, *, provenance: str = "") -> Figure
     >>> figure.axes[0].get_title(), len(figure.axes[0].lines) >= len(curves.names)
     ('TI', True)
     """
+    if not isinstance(curves, OcclusionCurves):
+        raise OptionError(
+            f"a figure of occlusion needs curves: got {value_words(curves)}; make them with mswin_viz.occlusion_curves"
+        )
     n = len(curves.modalities)
     figure = new_figure(2.1 * n + 2.2, 3.3)
     axes = figure.subplots(1, n, squeeze=False, sharey=True)[0]

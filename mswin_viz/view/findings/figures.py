@@ -54,7 +54,7 @@ def findings_figure(found: Findings, *, first: int = 0, n: int = 6, provenance: 
             f"a figure of findings needs Findings: got {found!r:.60}; mv.wrong_identities(table) makes some"
         )
     check_counts(1, n=n)
-    if not 0 <= first < len(found):
+    if not isinstance(first, int) or not 0 <= first < len(found):
         raise OptionError(
             f"a figure of findings begins at one of the list's {len(found)} places, from 0: got {first}; "
             f"there is nothing to draw beyond them"

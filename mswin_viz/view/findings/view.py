@@ -160,7 +160,8 @@ class FindingsView(SavedAsPage):
         n = len(self._pages) if name == "place" else len(self.found)
         strange = [one for one in (value if name == "selected" else [value]) if not 0 <= one < n]
         if strange:
-            raise FindingsViewError(f"{name} counts from 0 to {n - 1} here: got {strange[0]}")
+            places = f"counts from 0 to {n - 1} here" if n else "stays empty where nothing was found"
+            raise FindingsViewError(f"{name} {places}: got {strange[0]}")
         return value
 
     def _step(self, by: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from numbers import Real
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,6 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from mswin_viz.data.storage.stored_records import value_words
+from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.figure_text import draw_plainly, truetype
 
 FORMATS = ("png", "svg", "pdf")
@@ -18,6 +21,8 @@ FORMATS = ("png", "svg", "pdf")
 SCREEN_DPI = 110
 """Dots an inch of figures in widgets and notebooks."""
 _PRINT_DPI = 300
+_MOST_PIXELS = 2**16
+"""Along a side of a picture; more takes gigabytes."""
 _ABOUT = {"png": "Description", "svg": "Description", "pdf": "Subject"}
 """Where the files keep what a figure's label says."""
 
@@ -83,6 +88,11 @@ def figure_bytes(figure: Figure, kind: str, *, dpi: int = _PRINT_DPI) -> bytes:
     file
         The content of the file.
 
+    Raises
+    ------
+    OptionError
+        If ``figure`` is not a figure, ``kind`` none of the three, or ``dpi`` not a number that a picture can have.
+
     Examples
     --------
     >>> table = mv.embed(model, samples[:8], modalities=["RGB"], progress=False)
@@ -90,8 +100,20 @@ def figure_bytes(figure: Figure, kind: str, *, dpi: int = _PRINT_DPI) -> bytes:
     >>> mv.figure_bytes(figure, "png", dpi=50)[1:4]
     b'PNG'
     """
+    if not isinstance(figure, Figure):
+        raise OptionError(
+            f"a file is made of a figure of matplotlib: got {value_words(figure)}; see mswin_viz.paper_figure"
+        )
+    if kind not in FORMATS:
+        raise OptionError(f"kind must be one of {', '.join(FORMATS)}: got {value_words(kind)}")
+    is_number = isinstance(dpi, Real) and not isinstance(dpi, bool)
+    if not is_number or not 1 <= dpi * max(figure.get_size_inches()) < _MOST_PIXELS:
+        raise OptionError(
+            f"dpi is a number of dots an inch that gives a picture of 1 to {_MOST_PIXELS - 1:,} pixels a side: got "
+            f"{value_words(dpi)}; 300 is usual in print"
+        )
     file, words = io.BytesIO(), str(figure.get_label())
-    about = {_ABOUT[kind]: words} if words and kind in _ABOUT else None
+    about = {_ABOUT[kind]: words} if words else None
     with truetype():
         figure.savefig(file, format=kind, dpi=dpi, metadata=about)
     return file.getvalue()

@@ -10,7 +10,7 @@ import numpy as np
 
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.text_search.record import TextSearch
-from mswin_viz.errors import OptionError
+from mswin_viz.errors import DataError, OptionError
 from mswin_viz.view.parts.tag_bar import TagBar
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ def searched_table(table: Any, n_samples: int) -> EmbeddingTable | None:
         return None
     if not isinstance(table, EmbeddingTable):
         raise OptionError(f"a table must come from mswin_viz.embed(): got a {type(table).__name__}")
+    if not len(table):
+        raise DataError(
+            "a table needs rows: got none; embed some images, or leave it out to embed them in the view"
+        )
     if int(table.sample.max(initial=-1)) >= n_samples:
         raise OptionError(
             f"a table must be of the samples it is shown with: got {n_samples} samples and a row of sample "

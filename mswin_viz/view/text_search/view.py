@@ -189,11 +189,10 @@ class TextSearchView(FigureView, StoredView, widgets.VBox):
     def _named_figure(self) -> tuple[str, Figure]:
         """What is shown, which may be older than the controls."""
         check_open(self)
-        found = self.results
-        if found is None:
+        if self.results is None:
             raise OptionError('a figure needs hits: got none yet; press "embed and search", or call start()')
-        age = "Older than the controls. " * self._freshness.is_old
-        return "text_search", text_hits_figure(found, self.maps, provenance=f"{age}{self.model.provenance}")
+        words = f"{'Older than the controls. ' * self._freshness.is_old}{self.model.provenance}"
+        return "text_search", text_hits_figure(self.results, self.maps, provenance=words)
 
     def _observe(self) -> None:
         for name in ("prompt", "feature", "k"):
