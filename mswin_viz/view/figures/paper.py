@@ -134,7 +134,7 @@ def paper_figure(
     >>> target = mv.Target.text("a person wearing a red top")
     >>> some = {"modalities": ["RGB"], "target": target, "width": "single"}
     >>> figure = mv.paper_figure(model, samples[:2], columns=("image", "plain", "enhanced"), **some)
-    >>> figure.get_size_inches()[0], mv.figure_bytes(figure, "pdf")[:4]
+    >>> float(figure.get_size_inches()[0]), mv.figure_bytes(figure, "pdf")[:4]
     (3.5, b'%PDF')
     """
     chosen = options_of(_Options, options, function="paper_figure", also=("rows", "columns", "modalities"))

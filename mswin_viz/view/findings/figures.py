@@ -46,7 +46,7 @@ def findings_figure(found: Findings, *, first: int = 0, n: int = 6, provenance: 
     --------
     >>> table = mv.embed(model, [*samples[:12], samples[3]], modalities=["RGB"], progress=False)
     >>> figure = mv.findings_figure(mv.near_duplicates(table), n=2)
-    >>> figure.get_size_inches()[0] > 2
+    >>> bool(figure.get_size_inches()[0] > 2)
     True
     """
     if not isinstance(found, Findings):
