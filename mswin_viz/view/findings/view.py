@@ -236,7 +236,7 @@ class FindingsView(SavedAsPage):
             changed={
                 self.menu: menu_choice(self.menu, shown, self.place),
                 self.list: {"items": [], "pictures": [], "selected": []},
-                **{html: {"value": Markup("")} for html in (self._summary, self._message)},
+                **{html: {"value": ""} for html in (self._summary, self._message)},
             },
             tables=[PageTable(((self.menu, "index"),), self._answers(shown, stop), len(shown), 1, n_of)],
             hidden=[self._steps, self.tag_bar], message=self._message, words=words,
