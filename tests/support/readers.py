@@ -294,6 +294,26 @@ def _picture(folder: Path) -> Path:
     return folder / "one.png"
 
 
+def _copies(folder: Path) -> Path:
+    """A picture of a table in which another one is its copy."""
+    for name in ("one", "copy", "third"):
+        shape = (40, 16, 3)
+        pixels = np.random.default_rng(len(name) // 4).integers(0, 255, shape, dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    shutil.copyfile(folder / "one.png", folder / "copy.png")
+    return folder / "one.png"
+
+
+def _copies_found(file: Path) -> mv.Findings:
+    files = tuple({"RGB": file.with_name(f"{name}.png")} for name in ("one", "copy", "third"))
+    features, n = np.eye(len(files), 4, dtype=np.float32) + 1, np.arange(len(files))
+    table = mv.EmbeddingTable(
+        sample=n, modality=np.full(len(n), "RGB"), pid=n, camid=n, scene=n, split=np.full(len(n), "test"), files=files,
+        plain=features, enhanced=features,
+    )  # fmt: skip
+    return mv.near_duplicates(table)
+
+
 READERS: dict[str, Reader] = {
     "host checkpoint": Reader(_host_file, lambda file: mv.load_host_model(file.parent / "MambaPro.yml", file, device="cpu")),
     "legacy checkpoint": Reader(lambda folder: _host_file(folder, is_zip=False), mv.load_addon),
@@ -328,6 +348,7 @@ READERS: dict[str, Reader] = {
     "record of an export": Reader(_export, lambda file: mv.export_store(file.parents[1] / "store", file.parent, to="csv")),
     "tags": Reader(_tags, mv.open_tags),
     "state of an explorer": Reader(_state, _state_pasted),
+    "a picture and its copy": Reader(_copies, _copies_found),
     "picture": Reader(_picture, lambda file: _model().encode([file], progress=False)),
 }  # fmt: skip
 """What the file holds -> its reader."""
