@@ -15,8 +15,8 @@ width {wide:,}. It writes [daily_work.json](daily_work.json) and this page. Meas
 |---|---|---|
 {rows}
 
-The seconds are those of one run on a machine that others may use too. Where pictures are opened, they are the samples that come with the package, 64 x 128 pixels and
-small files, so photographs take longer. What needs the model's tower grows with the tower: extraction is measured in [many images](scale.md).
+The seconds are those of one run on a machine that others may use too. Where pictures are opened, they are made from the samples that come with the package: small files,
+so photographs take longer. What needs the model's tower grows with the tower: extraction is measured in [many images](scale.md).
 """
 
 

@@ -78,8 +78,9 @@ class EmbeddingExplorer(SavedAsPage):
         What is computed, and how it is shown: widgets, to be set from code.
     panel, pair
         The heatmaps of the image that is open; which two of several models are on the maps.
-    worker, board, saving, save_page
-        The button with its progress, what is on screen, the row that saves it, and the button that downloads it as a page.
+    worker, board, tag_bar, saving, save_page
+        The button with its progress, what is on screen, the row that tags what is selected, the row that saves what is shown, and
+        the button that downloads it as a page.
 
     Raises
     ------
@@ -126,7 +127,7 @@ class EmbeddingExplorer(SavedAsPage):
         self.settings = setting_controls(first, has_scenes=has_scenes)
         self.worker = WorkBar(self._compute, name=source.work, css="mswin-embedding")
         self.board = EmbeddingBoard(self.model, self._samples)
-        self.panel, self.controls = self.board.panel, self.board.controls
+        self.panel, self.controls, self.tag_bar = self.board.panel, self.board.controls, self.board.tag_bar
         self.saving = FolderSaving(self.save, "embeddings", css="mswin-embedding")
         self.save_page = PageDownload(self, self.panel.board, name="embeddings", counted="pictures")
         self._below = widgets.VBox(
