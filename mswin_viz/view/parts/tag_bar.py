@@ -82,9 +82,13 @@ class TagBar(ClosedWhole, widgets.VBox):
                 ("save", "export selection"),
             )
         )
-        self.mode = widgets.Dropdown(options=[ALL, ONLY, HIDDEN], layout={"width": "110px"})
-        self.which = widgets.Dropdown(options=[], layout={"width": "200px"})
-        self.file = widgets.Text("selection.csv", layout={"width": "150px"}).add_class("mswin-tag-file")
+        named = {"style": {"description_width": "initial"}}
+        self.mode = widgets.Dropdown(
+            options=[ALL, ONLY, HIDDEN], description="by tag", layout={"width": "160px"}, **named
+        )
+        self.which = widgets.Dropdown(options=[], description="which", layout={"width": "240px"}, **named)
+        self.file = widgets.Text("selection.csv", description="file", layout={"width": "180px"}, **named)
+        self.file.add_class("mswin-tag-file")
         self.words, self.message = Html().add_class("mswin-tag-words"), Html().add_class("mswin-tag-message")
         self.mode.add_class("mswin-tag-mode")
         self.which.add_class("mswin-tag-which")
