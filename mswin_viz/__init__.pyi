@@ -155,8 +155,8 @@ from .view.embeddings.figures import (
 )
 from .view.embeddings.map_figures import maps_figure as maps_figure
 from .view.embeddings.protocol_figures import cross_modality_figure as cross_modality_figure
-from .view.figures.occlusion import occlusion_figure as occlusion_figure
-from .view.figures.paper import paper_figure as paper_figure
+from .view.paper.occlusion import occlusion_figure as occlusion_figure
+from .view.paper.paper import paper_figure as paper_figure
 from .view.findings.figures import findings_figure as findings_figure
 from .view.findings.view import FindingsView as FindingsView
 from .view.parts.figure_file import figure_bytes as figure_bytes

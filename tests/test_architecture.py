@@ -29,7 +29,7 @@ ROOMS = {
         "attribution", "projection", "embeddings", "text_search", "findings", "extraction", "experiments",
     ),
     "view": (
-        "widgets", "parts", "page", "scales", "attributions", "retrieval", "text_search", "embeddings", "findings", "reports", "figures",
+        "widgets", "parts", "page", "scales", "attributions", "retrieval", "text_search", "embeddings", "findings", "reports", "paper",
     ),
 }  # fmt: skip
 """Layer -> its rooms, the lowest first: a room imports from those before it. A module in no room is a room of its own."""

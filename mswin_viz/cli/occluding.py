@@ -74,7 +74,7 @@ def occlude(
     from mswin_viz.data.sets.layouts import samples
     from mswin_viz.data.storage.spreadsheet_cells import csv_file
     from mswin_viz.model.loading import load_model
-    from mswin_viz.view.figures.occlusion import occlusion_figure
+    from mswin_viz.view.paper.occlusion import occlusion_figure
     from mswin_viz.view.parts.figure_file import figure_bytes
 
     one_of(SIDES, side=side)

@@ -135,8 +135,8 @@ def render(
 
 def _paper_plan(columns: str, rows: str, width: str, modality: str | None) -> dict[str, Any]:
     """What `paper_figure` is asked for, refused before anything is loaded."""
-    from mswin_viz.view.figures.paper_columns import columns_of
-    from mswin_viz.view.figures.paper_layout import ROWS, WIDTHS
+    from mswin_viz.view.paper.paper_columns import columns_of
+    from mswin_viz.view.paper.paper_layout import ROWS, WIDTHS
 
     one_of([name for name in ROWS if name != "models"], rows=rows)
     names = [name.strip() for name in columns.split(",")]
@@ -159,7 +159,7 @@ def _paper(
     """Save a paper's figure; modalities that no sample has are not shown."""
     from mswin_viz.analysis.attribution.target import Target
     from mswin_viz.data.storage.file_writing import write_bytes
-    from mswin_viz.view.figures.paper import paper_figure
+    from mswin_viz.view.paper.paper import paper_figure
     from mswin_viz.view.parts.figure_file import figure_bytes
 
     there = [name for name in shown["modalities"] if any(name in sample.images for sample in read)]

@@ -35,7 +35,7 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.view.attributions import figures as attribution_figures
 from mswin_viz.view.embeddings import change_figure, map_figures, protocol_figures
 from mswin_viz.view.embeddings import figures as embedding_figures
-from mswin_viz.view.figures import occlusion as occlusion_figures
+from mswin_viz.view.paper import occlusion as occlusion_figures
 from mswin_viz.view.parts import figure_file as figures
 from mswin_viz.view.parts import neighbour_figure
 from mswin_viz.view.parts.figure_file import NotebookFigure, figure_bytes

@@ -8,9 +8,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
-from mswin_viz.view.figures.paper_columns import Column
-from mswin_viz.view.figures.paper_layout import LINE, Layout, folded_to, title_lines
-from mswin_viz.view.figures.paper_maps import PaperMaps, Place
+from mswin_viz.view.paper.paper_columns import Column
+from mswin_viz.view.paper.paper_layout import LINE, Layout, folded_to, title_lines
+from mswin_viz.view.paper.paper_maps import PaperMaps, Place
 from mswin_viz.view.parts.figure_text import LEAST_SIZE
 
 OPACITY = 0.75

@@ -11,8 +11,8 @@ from matplotlib.font_manager import FontProperties
 
 from mswin_viz.data.shown_text import short_text
 from mswin_viz.errors import OptionError
-from mswin_viz.view.figures.paper_columns import Column
-from mswin_viz.view.figures.paper_maps import Place
+from mswin_viz.view.paper.paper_columns import Column
+from mswin_viz.view.paper.paper_maps import Place
 from mswin_viz.view.parts.figure_text import LEAST_SIZE, folded_name
 
 WIDTHS = {"single": 3.5, "double": 7.16}

@@ -16,7 +16,7 @@ from mswin_viz.errors import DataError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.encoded_batch import encoded_batch
 from mswin_viz.model.encoder.image_tags import ImageTag
-from mswin_viz.view.figures.paper_columns import IMAGE, Column, Pictures, column_values
+from mswin_viz.view.paper.paper_columns import IMAGE, Column, Pictures, column_values
 
 
 class Place(NamedTuple):

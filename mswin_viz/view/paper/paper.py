@@ -19,10 +19,10 @@ from mswin_viz.data.sample import Sample, listed_samples
 from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
-from mswin_viz.view.figures.paper_cells import draw_bar, draw_cell, draw_labels
-from mswin_viz.view.figures.paper_columns import Column, check_columns, columns_of
-from mswin_viz.view.figures.paper_layout import LINE, ROWS, WIDTHS, Layout, folded_to, layout_of, rows_of
-from mswin_viz.view.figures.paper_maps import MapPlan, PaperMaps, paper_maps
+from mswin_viz.view.paper.paper_cells import draw_bar, draw_cell, draw_labels
+from mswin_viz.view.paper.paper_columns import Column, check_columns, columns_of
+from mswin_viz.view.paper.paper_layout import LINE, ROWS, WIDTHS, Layout, folded_to, layout_of, rows_of
+from mswin_viz.view.paper.paper_maps import MapPlan, PaperMaps, paper_maps
 from mswin_viz.view.parts.figure_file import fixed_figure
 from mswin_viz.view.parts.figure_text import LEAST_SIZE, caption_lines
 from mswin_viz.view.parts.heat import colour_scale
