@@ -42,7 +42,7 @@ class Cover(NamedTuple):
         return {"bottom": free, "top": 0, "middle": free // 2}[self.side]
 
     def over(self, image: FittedImage, sample: int, model: Model) -> FittedImage:
-        """The picture with its rows covered; the same picture where there is none to cover."""
+        """The picture with its rows covered; unchanged if no row is to be covered."""
         if self.n_rows == 0:
             return image
         shown, first = image.shown.copy(), self.first_row(sample)

@@ -23,13 +23,13 @@ class RetrievalReport:
     Attributes
     ----------
     mAP
-        Mean average precision over the queries with a match, 0..1; NaN if there is none.
+        Mean average precision over the queries with a match, 0..1; NaN if no query has one.
     cmc
         Rank -> fraction of those queries with a match among the first ``rank``.
     per_query_ap
         Average precision of each query, ``[n_queries]``; NaN where the gallery holds no match.
     first_match, last_match
-        Rank, from 1, of each query's first and last match, ``[n_queries]``; NaN where there is none. The last is None in a
+        Rank, from 1, of each query's first and last match, ``[n_queries]``; NaN for a query without a match. The last is None in a
         record that was made without it.
     query_pids
         Identity of each query, ``[n_queries]``; -1 where not known.
@@ -42,7 +42,7 @@ class RetrievalReport:
         What the rule could not do for want of numbers, in sentences.
     per_query_inp
         Inverse negative penalty of each query: its matches divided by the rank of the last one, ``[n_queries]``; NaN
-        where there is none; None in a record that was made without it.
+        for a query without a match. None in a record that was made without it.
     reranking
         How the ranked lists were re-ranked; None if they were not.
 
@@ -71,7 +71,7 @@ class RetrievalReport:
 
     @property
     def mINP(self) -> float:  # noqa: N802 (the field's name)
-        """Mean inverse negative penalty over the queries with a match (Ye et al., 2021), 0..1; NaN if there is none.
+        """Mean inverse negative penalty over the queries with a match (Ye et al., 2021), 0..1; NaN if no query has one.
 
         It says how far down the hardest match of a query is: 1 if all matches stand before everything else.
         """
