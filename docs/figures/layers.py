@@ -29,6 +29,7 @@ SAID = {
 }
 COLOURS = {"cli": "#8a8a8a", "view": "#7b5ea7", "analysis": "#35618f", "model": "#2b8a6e", "data": "#b06a1d"}
 WIDE, HIGH, STEP = 10.0, 0.62, 1.72  # of a layer's boxes, of one box, from layer to layer
+LETTER = 88.0  # points in which one letter is as wide as a unit of the drawing, about
 GREY = "0.35"
 
 
@@ -61,6 +62,7 @@ def _draw_layer(axes: Axes, layer: str, bottom: float, modules: list, pairs: lis
     width = WIDE / len(rooms)
     middles = {room: width * (at + 0.5) for at, room in enumerate(rooms)}
     total = sum(sizes.values())
+    letters = min(9.0, LETTER * (width - 0.1) / max(map(len, rooms)))
     axes.text(0, bottom + 1.1, layer, fontsize=12, weight="bold", color=COLOURS[layer], va="center")
     axes.text(1.3, bottom + 1.1, f"{SAID[layer]} · {total} modules", fontsize=9, color=GREY, va="center")
     for room, middle in middles.items():
@@ -70,9 +72,7 @@ def _draw_layer(axes: Axes, layer: str, bottom: float, modules: list, pairs: lis
         )  # fmt: skip
         axes.add_patch(box)
         n_modules = sizes.get(room, total)
-        axes.text(
-            middle, bottom + 0.38, room, fontsize=9 if len(rooms) < 9 else 7.3, ha="center", va="center"
-        )
+        axes.text(middle, bottom + 0.38, room, fontsize=letters, ha="center", va="center")
         axes.text(middle, bottom + 0.16, f"{n_modules}", fontsize=8, color=GREY, ha="center", va="center")
     arrows = Counter(
         (above.room.split(".")[1], below.room.split(".")[1])

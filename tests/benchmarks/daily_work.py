@@ -155,6 +155,57 @@ def _ranked_lists(table: mv.EmbeddingTable, folder: Path) -> float:
     return timed(lambda: mv.save_ranked_lists(table, folder / "lists", n=20, k=10))
 
 
+def _samples(table: mv.EmbeddingTable) -> list[mv.Sample]:
+    """The shots of a drawn table, in its order."""
+    n = int(table.sample.max()) + 1
+    shots = zip(*(column[:n].tolist() for column in (table.pid, table.camid, table.split)), strict=True)
+    return [
+        mv.Sample(
+            pid=pid,
+            camid=camid,
+            images={name: table.root / name / f"{at:05d}.jpg" for name in MODALITIES},
+            split=split,
+            root=table.root,
+        )
+        for at, (pid, camid, split) in enumerate(shots)
+    ]
+
+
+def _findings_view(table: mv.EmbeddingTable, _folder: Path) -> float:
+    found = mv.outliers(table)
+    return timed(lambda: mv.FindingsView(found))
+
+
+def _text_with_maps(table: mv.EmbeddingTable, _folder: Path) -> float:
+    model, samples = mv.load_model(device="cpu"), _samples(table)
+
+    def opened() -> None:
+        mv.TextSearchView(model, samples, table=table, prompt="a person in a red jacket").start().join()
+
+    return timed(opened)
+
+
+def _two_explored(table: mv.EmbeddingTable, _folder: Path) -> float:
+    both, samples = _two(table), _samples(table)
+
+    def opened() -> None:
+        mv.EmbeddingExplorer(both, samples).start().join()
+
+    return timed(opened)
+
+
+def _occlusion(table: mv.EmbeddingTable, _folder: Path) -> float:
+    model, samples = mv.load_model(device="cpu"), _samples(table)
+    some = samples[:50] + samples[QUERIES : QUERIES + 150]
+    return timed(lambda: mv.occlusion_curves(model, some, progress=False))
+
+
+def _paper_figure(table: mv.EmbeddingTable, folder: Path) -> float:
+    model, samples = mv.load_model(device="cpu"), _samples(table)[:4]
+    columns = ("image", "plain", "enhanced", "windows 8")
+    return timed(lambda: mv.paper_figure(model, samples, columns=columns).savefig(folder / "paper.pdf"))
+
+
 def _kind(find: Callable[..., object]) -> Callable[[mv.EmbeddingTable, Path], float]:
     return lambda table, _folder: timed(lambda: find(table))
 
@@ -172,14 +223,19 @@ WORK: dict[str, Callable[[mv.EmbeddingTable, Path], float]] = {
     "precision, first match and margin of every query by two models, joined (`mv.query_table`)": _query_table,
     "the retrieval view of two models: open it and rank all queries, joined": _retrieval_view,
     "the next query in that view": _next_query,
+    "the embedding explorer of two models: open it and compute the maps of 10,000 of the 33,000 images": _two_explored,
     "probably wrong identities (`mv.wrong_identities`)": _kind(mv.wrong_identities),
     "near-duplicates, every picture opened (`mv.near_duplicates`)": _kind(mv.near_duplicates),
     "leaks between training and the rest (`mv.split_leaks`)": _leaks,
     "outliers (`mv.outliers`)": _kind(mv.outliers),
+    "a list of outliers opened (`mv.FindingsView`)": _findings_view,
     "one text against the gallery in three modalities (`mv.search_text`)": _text,
+    "the text search view: open it, search, and compute the maps of the 24 hits shown": _text_with_maps,
     "10,000 images tagged (`Tags.add`)": _tagged,
     "these 10,000 tags read again (`mv.open_tags`)": _tags_read,
     "ranks 1 to 10 of the 20 worst queries as pictures, page and table (`mv.save_ranked_lists`)": _ranked_lists,
+    "occlusion curves of 200 samples, seven fractions, nine features (`mv.occlusion_curves`)": _occlusion,
+    "a figure of 4 samples, 3 modalities and 4 columns as PDF (`mv.paper_figure`)": _paper_figure,
 }
 """Words of the page -> what takes a table and a folder, and returns seconds."""
 

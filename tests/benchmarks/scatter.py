@@ -1,6 +1,6 @@
 """Measures why maps of the embedded model scatter, and writes docs/measurements/scatter.json and the page made from it.
 
-Minutes on two cores. Run: python tests/benchmarks/scatter.py [n_images]
+Two minutes on two quiet cores. Run: python tests/benchmarks/scatter.py [n_images]
 """
 
 from __future__ import annotations

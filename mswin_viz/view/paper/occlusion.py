@@ -15,6 +15,7 @@ from mswin_viz.view.widgets.colours import FEATURES, distinct_colours
 
 _WIDE = 28  # characters above a panel
 _NULLS = {"shuffled": "#d55e00", "untrained": "#009e73", "zero shift": "#cc79a7"}
+_DASH = 3  # widths of a null's line: where all kinds lie on plain, the dashes of each still show
 _OWN = 6  # colours of others begin behind those of features and nulls
 
 
@@ -31,8 +32,8 @@ def occlusion_figure(curves: OcclusionCurves, *, provenance: str = "") -> Figure
     Returns
     -------
     figure
-        Bands are 95 % intervals over identities, of plain, enhanced and what was given as ``others``; nulls are thin lines,
-        a colour for each kind. Triangles at the bottom mark where enhanced is ahead of plain, or behind it, beyond chance.
+        Bands are 95 % intervals over identities, of plain, enhanced and what was given as ``others``; nulls are thin dashed
+        lines, a colour for each kind. Triangles at the bottom mark where enhanced is ahead of plain, or behind it, beyond chance.
 
     Examples
     --------
@@ -82,8 +83,9 @@ def _looks(curves: OcclusionCurves) -> dict[str, dict[str, object]]:
         elif name in own:
             looks[name] = {"color": own[name], "lw": 1.4, "zorder": 3}
         else:
-            style = {"ls": (0, (2, 2)), "zorder": 5} if name == "zero shift" else {"ls": "-", "zorder": 2}
-            looks[name] = {"color": _NULLS[name.split(",")[0]], "lw": 0.8, **style}
+            kind = name.split(",")[0]
+            dashes = (_DASH * list(_NULLS).index(kind), (_DASH, 2 * _DASH))
+            looks[name] = {"color": _NULLS[kind], "lw": 1.0, "ls": dashes, "zorder": 5}
     return looks
 
 
@@ -121,7 +123,7 @@ def _in_the_legend(curves: OcclusionCurves) -> dict[str, str]:
 
 def _words(curves: OcclusionCurves) -> str:
     first = curves.curve(curves.modalities[0], curves.names[0])[0]
-    words = [curves.covering, "Bands: 95 % over identities; of nulls, thin lines, the table has them."]
+    words = [curves.covering, "Bands: 95 % over identities; of nulls, thin dashed lines, the table has them."]
     if curves.leading == "enhanced":
         words.append(
             "Triangles: enhanced ahead of plain (up) or behind it (down) beyond chance, paired by identity, each fraction by itself."
