@@ -92,7 +92,8 @@ def _check(prompt: str, context_length: int, known: frozenset[int] | None) -> No
     named = ", ".join(unknown) or repr(prompt)
     if (unknown or not words) and _FILLERS.union(unknown).issuperset(words):
         raise PromptError(
-            f"a prompt needs a word the text tower was trained on: it never saw {named}; the model card lists its words"
+            f"a prompt needs a word the text tower was trained on, and that describes someone: it never saw {named}; the model card lists "
+            "its words"
         )
     if unknown:
         warnings.warn(f"the text tower never saw: {named}; what it makes of them means nothing", stacklevel=4)
