@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.axe import axe_file, serious_findings
-from support.four_explorers import CELLS, write_notebook
+from support.every_explorer import CELLS, write_notebook
 from support.lab import Lab
+from support.map_hands import drawn, in_sight, lasso_around_some
 
 from .conftest import unavailable
 
@@ -26,8 +29,8 @@ FOCUSABLE = "input, select, textarea, button, [tabindex='0'], .noUi-handle"
 
 @pytest.fixture(scope="module")
 def opened(lab: Lab) -> Lab:
-    write_notebook(lab.root / "four.ipynb")
-    lab.open("four.ipynb")
+    write_notebook(lab.root / "every.ipynb")
+    lab.open("every.ipynb")
     lab.run_all(timeout=300)
     lab.wait_idle(timeout=120)
     return lab
@@ -169,7 +172,7 @@ def test_toggle_buttons_say_whether_they_are_pressed_and_sliders_and_menus_have_
     found = explorers.page.locator(f"[data-test-explorer={name}]").evaluate(PARTS)
     assert found["nameless"] == []
     assert all(said == shown for said, shown in found["pressed"])
-    if name != "retrieval":  # which has none before a result is chosen
+    if name not in ("retrieval", "findings"):  # which have none before a result is chosen, or none at all
         assert ["true", "true"] in found["pressed"]
 
 
@@ -185,6 +188,42 @@ def test_an_explorer_has_no_serious_accessibility_finding(explorers: Lab, name: 
         explorers.wait_idle(timeout=120)
     found = serious_findings(explorers.page, f"[data-test-explorer={name}]", script)
     assert not found, "\n".join(found)
+
+
+# ---- tags -----------------------------------------------------------------------------------------
+
+NEW_CELL = """async (source) => {
+  const { content } = jupyterapp.shell.currentWidget;
+  content.model.sharedModel.addCell({ cell_type: 'code', source });
+  content.activeCellIndex = content.widgets.length - 1;
+  await jupyterapp.commands.execute('notebook:run-cell');
+  const root = content.activeCell.node.querySelector('.jp-OutputArea-output > .mswin-view');
+  root.dataset.testExplorer = 'again';
+}"""
+
+
+def test_a_lasso_is_tagged_beside_the_data_and_a_later_explorer_shows_only_that(explorers: Lab) -> None:
+    lab, root, again = explorers, "[data-test-explorer=embeddings]", "[data-test-explorer=again]"
+    rows = lasso_around_some(lab, root, 3)
+    assert eval(lab.ask("embeddings.maps.selected")) == rows
+    lab.page.locator(f"{root} .mswin-tag-name input").fill("red bag")
+    lab.page.locator(f"{root} .mswin-tag-add").click()
+    lab.wait_idle()
+    assert "3 images tagged" in lab.page.locator(f"{root} .mswin-tag-message").inner_text()
+    lines = [json.loads(line) for line in (lab.root / "people" / "tags.jsonl").read_text().splitlines()]
+    assert [(line["path"], line["tag"]) for line in lines] == [(f"p{row}.png", "red bag") for row in rows]
+
+    lab.page.evaluate(NEW_CELL, f"again = {CELLS['embeddings'].splitlines()[0].split(' = ')[1]}\nagain")
+    seen = np.flatnonzero(in_sight(lab, again))
+    lab.wait_idle(quiet=1)
+    assert all(drawn(lab, again, seen))
+    lab.page.locator(f"{again} .mswin-tag-mode select").select_option(label="show only")
+    lab.wait_idle(quiet=0.6)
+    assert lab.page.locator(f"{again} .mswin-tag-shown").inner_text().strip() == "3 of 8 points shown"
+    assert drawn(lab, again, seen) == [row in rows for row in seen]
+    lab.execute("mv.open_tags(folder).remove([samples[row] for row in range(8)], 'red bag'); again.close()")
+    lab.wait_idle()
+    lab.check()
 
 
 # ---- closed ---------------------------------------------------------------------------------------

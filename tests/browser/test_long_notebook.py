@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import nbformat
 import numpy as np
 import pytest
-from support.four_explorers import CELLS, write_notebook
+from support.every_explorer import CELLS, write_notebook
 from support.lab_server import SETTINGS, TRACKER
 
 if TYPE_CHECKING:

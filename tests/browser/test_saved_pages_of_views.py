@@ -54,6 +54,7 @@ def maps(lab: Lab, files: dict[str, Path]) -> Iterator[Opened]:
 def test_queries_modalities_and_rules_are_answered_without_a_kernel(ranked: Opened) -> None:
     page = ranked.page
     root, query = page.locator(".mswin-neighbours"), page.locator(".mswin-neighbours-query")
+    assert page.locator(".mswin-tags, .mswin-tag-name").count() == 0  # of no use without a kernel
     for act in (
         lambda: page.locator(".mswin-retrieval-query select").select_option(index=5),
         lambda: page.get_by_role("button", name="NI", exact=True).click(),
@@ -98,6 +99,7 @@ def place_of(maps: Opened, row: int) -> tuple[Locator, dict[str, float]]:
 
 def test_a_point_under_the_mouse_shows_its_picture_and_is_marked_in_both_maps(maps: Opened) -> None:
     page, root = maps.page, maps.page.locator(".mswin-page-maps")
+    assert page.locator(".mswin-tags, .mswin-tag-name").count() == 0  # of no use without a kernel
     plain, place = place_of(maps, 4)
     root.evaluate("() => document.activeElement.blur()")
     expect(page.locator(CARD)).to_have_count(0)

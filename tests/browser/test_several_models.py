@@ -22,7 +22,7 @@ view = mv.RetrievalView(tables, k=4)
 view"""
 ORDER, QUERY = (f".mswin-retrieval-{name} select" for name in ("order", "query"))
 LISTS = ".mswin-neighbours-list"
-ROWS = "(all) => all.map((one) => one.dataset.row)"
+ROWS = "(all) => all.map((one) => one.dataset.number)"
 
 
 def test_the_queries_on_which_two_models_disagree_come_first(lab: Lab) -> None:
@@ -32,7 +32,7 @@ def test_the_queries_on_which_two_models_disagree_come_first(lab: Lab) -> None:
     lab.run_all(timeout=200)
     lab.wait_idle()
     page = lab.page
-    titles = page.locator(f"{LISTS} .mswin-neighbours-title").all_inner_texts()
+    titles = page.locator(f"{LISTS} .mswin-list-title").all_inner_texts()
     assert titles == ["baseline", "windows <b>"]
     before = page.locator(".mswin-neighbour").evaluate_all(ROWS)
     page.locator(ORDER).select_option(label="where the lists disagree first")
@@ -43,7 +43,10 @@ def test_the_queries_on_which_two_models_disagree_come_first(lab: Lab) -> None:
     sorted_first = page.locator(".mswin-neighbour").evaluate_all(ROWS)
     assert sorted_first != before
     shown = [
-        {item.get_attribute("data-row") for item in page.locator(LISTS).nth(at).locator("[data-row]").all()}
+        {
+            item.get_attribute("data-number")
+            for item in page.locator(LISTS).nth(at).locator("[data-number]").all()
+        }
         for at in range(2)
     ]
     assert len(shown[0] & shown[1]) == fewest

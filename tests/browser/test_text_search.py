@@ -37,7 +37,9 @@ def test_a_sentence_and_enter_find_hits_with_maps_and_an_unknown_word_is_said(la
     rows = eval(lab.ask("[one.rows.tolist() for one in view.results.hits]"))
     for modality, expected in zip(("RGB", "NI", "TI"), rows, strict=True):
         listed = page.locator(f".mswin-hits-list[data-modality={modality}] .mswin-hit")
-        assert [int(one) for one in listed.evaluate_all("(all) => all.map((e) => e.dataset.row)")] == expected
+        assert [
+            int(one) for one in listed.evaluate_all("(all) => all.map((e) => e.dataset.number)")
+        ] == expected
     sizes = page.locator(".mswin-hit img").evaluate_all("(all) => all.map((i) => i.naturalWidth)")
     assert len(sizes) == 18
     assert min(sizes) > 30

@@ -2,23 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { movedWords, neighbourWords, stepFrom, SIGNS } from "../../mswin_viz/view/widgets/js/neighbours.mjs";
-
-test("arrow keys walk a list, change lists, and stop at every end", () => {
-  assert.deepEqual(stepFrom("ArrowRight", 0, 2, [8, 8]), [0, 3]);
-  assert.deepEqual(stepFrom("ArrowRight", 0, 7, [8, 8]), [0, 7]);
-  assert.deepEqual(stepFrom("ArrowLeft", 1, 0, [8, 8]), [1, 0]);
-  assert.deepEqual(stepFrom("ArrowDown", 0, 5, [8, 8]), [1, 5]);
-  assert.deepEqual(stepFrom("ArrowDown", 1, 5, [8, 8]), [1, 5]);
-  assert.deepEqual(stepFrom("ArrowUp", 1, 5, [8, 8]), [0, 5]);
-  assert.deepEqual(stepFrom("End", 0, 1, [8, 3]), [0, 7]);
-  assert.deepEqual(stepFrom("Home", 1, 2, [8, 3]), [1, 0]);
-  assert.equal(stepFrom("b", 0, 0, [8, 8]), null);
-});
-
-test("a shorter list is entered at its end", () => {
-  assert.deepEqual(stepFrom("ArrowDown", 0, 6, [8, 3]), [1, 2]);
-});
+import { movedWords, neighbourWords, SIGNS } from "../../mswin_viz/view/widgets/js/neighbours.mjs";
 
 test("a neighbour says where it stands by plain features", () => {
   assert.equal(movedWords(null, 1, 8), "");

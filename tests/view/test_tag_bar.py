@@ -89,11 +89,72 @@ def test_both_maps_show_only_or_hide_what_has_a_tag(explorer, mode: str, persons
     assert explorer.maps.selected == [row for row in (1, 2) if rows is None or row in rows]
 
 
+@pytest.mark.parametrize(
+    ("tag", "mode", "words"),
+    [
+        ("a", ONLY, "4 of 16 points shown"),
+        ("a", HIDDEN, "12 of 16 points shown"),
+        ("elsewhere", ONLY, "no points with “elsewhere” here: choose another tag, or “show all”"),
+        ("everywhere", HIDDEN, "no points without “everywhere” here: choose another tag, or “show all”"),
+        ("a", ALL, ""),
+    ],
+)
+def test_how_many_points_are_shown_is_said(explorer, view_of, tag: str, mode: str, words: str) -> None:
+    root, samples, _ = view_of
+    (root / "other.png").write_bytes(b"")
+    mv.open_tags(root).add([root / "other.png"], "elsewhere")
+    mv.open_tags(root).add(samples, "everywhere")
+    give(explorer, [0, 1], "a")
+    bar(explorer).which.value = tag
+    bar(explorer).mode.value = mode
+    assert bar(explorer).shown.value == words
+    (root / "other.png").unlink()
+
+
+def test_another_tag_changes_nothing_of_what_is_shown_and_selected(explorer) -> None:
+    give(explorer, [0], "b")
+    give(explorer, [1, 2], "c")
+    bar(explorer).which.value = "c"
+    bar(explorer).mode.value = ONLY
+    give(explorer, [1, 2], "a")  # the first in the menu from now on
+    assert bar(explorer).which.value == "c"
+    assert shown(explorer) == [[1, 2, 9, 10]] * 2
+    assert explorer.maps.selected == [1, 2]
+
+
+def test_all_are_shown_once_no_image_has_the_tag_any_longer(explorer) -> None:
+    give(explorer, [0], "a")
+    give(explorer, [1], "b")
+    bar(explorer).which.value = "b"
+    bar(explorer).mode.value = ONLY
+    explorer.maps.selected = [1]
+    bar(explorer).remove.click()
+    assert bar(explorer).mode.value == ALL
+    assert shown(explorer) == [None, None]
+    assert "no image has “b” any longer, so all are shown" in bar(explorer).message.value
+    assert bar(explorer).shown.value == ""
+
+
+def test_a_tag_that_changes_nothing_is_said_also_after_a_refusal(explorer) -> None:
+    give(explorer, [0], "a")
+    give(explorer, [], "a")
+    assert "nothing is; click" in bar(explorer).message.value
+    give(explorer, [0], "a")
+    assert bar(explorer).message.value == "nothing to change: what is selected has this tag already"
+    explorer.maps.selected = [1]
+    bar(explorer).remove.click()
+    assert bar(explorer).message.value == "nothing to change: what is selected does not have this tag"
+
+
 def test_a_search_does_not_select_what_is_hidden(explorer) -> None:
     give(explorer, [0], "a")
     bar(explorer).mode.value = HIDDEN
     explorer.controls.search.value = "1"
     assert explorer.maps.selected == []
+    assert "is hidden" in explorer.board.html["selection"].value
+    bar(explorer).mode.value = ALL
+    assert "is hidden" not in explorer.board.html["selection"].value
+    bar(explorer).mode.value = HIDDEN
     explorer.controls.search.value = "2"
     assert explorer.maps.selected == [1, 9]
 

@@ -70,6 +70,7 @@ def test_queries_are_listed_by_their_tags(root: Path, samples, table) -> None:
 
     view.tag_bar.mode.value = ONLY
     assert listed() == [1, 5]
+    assert view.tag_bar.shown.value == "2 of 8 queries shown"
     assert view.query == 1
     view.tag_bar.mode.value = HIDDEN
     assert listed() == [0, 2, 3, 4, 6, 7]
@@ -94,9 +95,12 @@ def test_chosen_findings_are_tagged_and_the_list_leaves_them_out(root: Path, sam
     view.tag_bar.mode.value = HIDDEN
     assert view.menu.label == "near-duplicates: none" if n == 1 else f"of {n - 1}" in view.menu.label
     assert view.selected == []
+    assert n > 1 or view.list.words == "All near-duplicates are hidden by their tags."
+    assert "findings" in view.tag_bar.shown.value
     view.tag_bar.mode.value = ONLY
     assert view.menu.label == "near-duplicates: 1 to 1 of 1"
     assert len(view.list.items) == 1
+    assert view.tag_bar.shown.value == f"1 of {n + len(mv.outliers(wrong))} findings shown"
     view.close()
 
 
@@ -116,6 +120,7 @@ def test_a_text_finds_only_what_the_tags_let_through(root: Path, samples, table)
         assert view.results.of(modality).n_ranked == 7
     view.tag_bar.mode.value = ONLY
     assert [len(hits.rows) for hits in view.results.hits] == [1, 1]
+    assert view.tag_bar.shown.value == "1 of 8 samples shown"
     view.tag_bar.mode.value = ALL
     assert view.results.of("RGB").rows.tolist() == every.of("RGB").rows.tolist()
     view.close()

@@ -22,7 +22,7 @@ from mswin_viz.view.embeddings.measure_table import measures_html, selection_htm
 from mswin_viz.view.parts.html import failure_words
 from mswin_viz.view.parts.neighbour_strip import NeighbourStrip
 from mswin_viz.view.parts.pictures import thumbnail
-from mswin_viz.view.parts.tag_bar import Keep, TagBar
+from mswin_viz.view.parts.tag_bar import Keep, Shown, TagBar
 from mswin_viz.view.scales.point_panel import PointPanel
 from mswin_viz.view.widgets.guarded import Guard, show_as_out_of_date
 from mswin_viz.view.widgets.lifetime import made_whole
@@ -92,7 +92,7 @@ class EmbeddingBoard(widgets.VBox):
             self._guarded.forget()
             self._show_problems(())
             self._show_legend(colouring)
-            self._filter(self._keep)
+            self.tag_bar.apply()
             self._on_selected()
 
     def _observe(self) -> None:
@@ -160,12 +160,13 @@ class EmbeddingBoard(widgets.VBox):
         wanted = wanted.strip()
         if not wanted or self.view is None or self.maps is None:
             return
-        rows = [row for row, pid in enumerate(self.view.table.pid) if identity_name(pid) == wanted]
-        rows = self._shown(rows)
-        if rows:
+        found = [row for row, pid in enumerate(self.view.table.pid) if identity_name(pid) == wanted]
+        if rows := self._shown(found):
             self.maps.selected = rows
-        else:
-            self.html["selection"].value = message_html([f"No identity {wanted!r} is on the maps."])
+            return
+        words = f"No identity {wanted!r} is on the maps."
+        hidden = f"Identity {wanted!r} is hidden: by tag, below the maps, says what is shown."
+        self.html["selection"].value = message_html([hidden if found else words])
 
     def _on_selected(self) -> None:
         with self._lock:
@@ -205,13 +206,17 @@ class EmbeddingBoard(widgets.VBox):
         numbers = dict.fromkeys(self.view.table.sample[list(self.maps.selected)].tolist())
         return [self._samples[number] for number in numbers]
 
-    def _filter(self, keep: Keep | None) -> None:
-        """Hide the points of samples that are not kept."""
+    def _filter(self, keep: Keep | None) -> Shown | None:
+        """Hide the points of samples that are not kept; how many are left."""
         with self._lock:
             self._keep = keep
-            if self.view is not None and self.maps is not None:
-                rows = None if keep is None else self._shown(range(len(self.view.table)))
-                self.maps.show_only(rows)
+            if self.view is None or self.maps is None:
+                return None
+            n_rows = len(self.view.table)
+            rows = None if keep is None else self._shown(range(n_rows))
+            self.maps.show_only(rows)
+            self.html["selection"].value = selection_html(self.view, self.maps.selected, MOST_ARROWS)
+            return n_rows if rows is None else len(rows), n_rows, "points"
 
     def _shown(self, rows: Sequence[int]) -> list[int]:
         """Those of some rows that are not hidden."""

@@ -16,7 +16,7 @@ class FindingList(ClosedWhole, anywidget.AnyWidget):
     """
 
     _esm = script("findings")
-    _css = style("findings")
+    _css = style("list_box", "findings")
 
     items = traitlets.List(traitlets.Dict()).tag(sync=True)
     pictures = traitlets.List(traitlets.Bytes()).tag(sync=True)

@@ -20,7 +20,7 @@ from mswin_viz.view.page.page_images import check_count, folderless
 from mswin_viz.view.page.page_plan import PageAnswer, PagePlan, PageTable, menu_choice
 from mswin_viz.view.page.saved_page import SavedAsPage
 from mswin_viz.view.parts.stored_output import one_line
-from mswin_viz.view.parts.tag_bar import Keep, TagBar
+from mswin_viz.view.parts.tag_bar import Keep, Shown, TagBar
 from mswin_viz.view.widgets.frame import VIEW, Frame
 from mswin_viz.view.widgets.guarded import OUT_OF_DATE, Guard
 from mswin_viz.view.widgets.lifetime import check_open, is_closed, made_whole
@@ -175,7 +175,7 @@ class FindingsView(SavedAsPage):
         items, pictures = self._items.of(self._lists[page[0]], self._numbers(page))
         with self.list.hold_sync():
             self.list.items, self.list.pictures = items, pictures
-            self.list.words = f"No {self.found.kind} found."
+            self.list.words = _none_words(self.found)
         self._summary.value = _summary(self.found)
         self._previous.disabled, self._following.disabled = (
             self.place == 0,
@@ -187,8 +187,8 @@ class FindingsView(SavedAsPage):
         self._chosen.value = f"{len(self.selected)} chosen"
         self.tag_bar.count(len(self.selected))
 
-    def _filter(self, keep: Keep | None) -> None:
-        """List only findings whose samples are kept, or all again."""
+    def _filter(self, keep: Keep | None) -> Shown:
+        """List only findings whose samples are kept, or all again; how many are listed."""
         kept = [
             [at for at in range(len(one)) if keep is None or keep(sample_of(one, at))] for one in self._lists
         ]
@@ -201,6 +201,7 @@ class FindingsView(SavedAsPage):
             self.menu.options = [(self._page_words(page), at) for at, page in enumerate(self._pages)]
             self.place = place
             self._show()
+        return sum(map(len, kept)), sum(map(len, self._lists)), "findings"
 
     def _all_pages(self) -> list[_Page]:
         return [
@@ -249,7 +250,7 @@ class FindingsView(SavedAsPage):
             page = self._pages[place]
             one = self._lists[page[0]]
             items, pictures = self._items.of(one, self._numbers(page))
-            traits = {"items": items, "pictures": pictures, "words": f"No {one.kind} found.", "selected": []}
+            traits = {"items": items, "pictures": pictures, "words": _none_words(one), "selected": []}
             yield PageAnswer((at,), {self.list: traits, self._summary: {"value": _summary(one)}})
 
 
@@ -257,6 +258,11 @@ def sample_of(found: Findings, number: int) -> Sample:
     """What a finding is about, as a sample: for its tags."""
     row, table = int(found.rows[number]), found.table
     return Sample(int(table.pid[row]), int(table.camid[row]), found.files(number), root=table.root)
+
+
+def _none_words(found: Findings) -> str:
+    """Why a list is empty."""
+    return f"All {found.kind} are hidden by their tags." if len(found) else f"No {found.kind} found."
 
 
 def _summary(found: Findings) -> Markup:

@@ -73,7 +73,7 @@ class NeighbourStrip(StoredView, anywidget.AnyWidget):
     """
 
     _esm = script("neighbours")
-    _css = style("neighbours")
+    _css = style("list_box", "neighbours")
 
     row = traitlets.Int(-1).tag(sync=True)
     k = traitlets.Int(8, min=1).tag(sync=True)

@@ -35,6 +35,8 @@ _ROW = {"flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 6px"}
 _AUTO = {"width": "auto"}
 Keep = Callable[[Sample], bool]
 """Whether a sample is shown."""
+Shown = tuple[int, int, str]
+"""How many are shown, of how many, and of what, in the plural."""
 
 
 class TagBar(ClosedWhole, widgets.VBox):
@@ -49,7 +51,8 @@ class TagBar(ClosedWhole, widgets.VBox):
     table
         What is selected, as a table to write.
     on_filter
-        Called with what says of a sample whether it is shown, or with None where all are.
+        Called with what says of a sample whether it is shown, or with None where all are; gives how many are shown, or
+        None where there is nothing to show yet.
 
     Attributes
     ----------
@@ -63,11 +66,12 @@ class TagBar(ClosedWhole, widgets.VBox):
         *,
         chosen: Callable[[], Sequence[Sample]],
         table: Callable[[], pd.DataFrame],
-        on_filter: Callable[[Keep | None], None],
+        on_filter: Callable[[Keep | None], Shown | None],
     ) -> None:
         self._samples, self._chosen, self._table, self._on_filter = samples, chosen, table, on_filter
         self._guarded = Guard(self, self._show_problems)
         self._last: list[TagEvent] = []
+        self._said, self._is_filling = "", False
         self.tags: Tags | None = None
         self.tag = widgets.Combobox(
             placeholder="a tag, such as: half hidden", description="tag", continuous_update=True,
@@ -89,10 +93,13 @@ class TagBar(ClosedWhole, widgets.VBox):
         self.which = widgets.Dropdown(options=[], description="which", layout={"width": "240px"}, **named)
         self.file = widgets.Text("selection.csv", description="file", layout={"width": "180px"}, **named)
         self.file.add_class("mswin-tag-file")
-        self.words, self.message = Html().add_class("mswin-tag-words"), Html().add_class("mswin-tag-message")
+        self.words, self.shown, self.message = (
+            Html().add_class(f"mswin-tag-{css}") for css in ("words", "shown", "message")
+        )
         self.mode.add_class("mswin-tag-mode")
         self.which.add_class("mswin-tag-which")
-        giving = widgets.HBox([self.tag, self.add, self.remove, self.undo, self.words], layout=_ROW)
+        words = [self.words, self.shown]
+        giving = widgets.HBox([self.tag, self.add, self.remove, self.undo, *words], layout=_ROW)
         showing = widgets.HBox([self.mode, self.which, self.file, self.save], layout=_ROW)
         super().__init__([giving, showing, self.message])
         self.add_class("mswin-tags")
@@ -104,7 +111,7 @@ class TagBar(ClosedWhole, widgets.VBox):
     def use(self, tags: Tags | None) -> None:
         """Take these tags in place of those beside the samples; None for none."""
         self.tags, self._last = tags, []
-        self.message.value = ""
+        self._tell("")
         self._show_tags()
         self.apply()
 
@@ -117,9 +124,14 @@ class TagBar(ClosedWhole, widgets.VBox):
         self.words.value = words
 
     def apply(self) -> None:
-        """Show or hide again by the menus, for example on new maps."""
+        """Show or hide again by the menus, for example on new maps, and say how many are left."""
         name, mode = self.which.value, str(self.mode.value)
-        self._on_filter(None if mode == ALL or name is None or self.tags is None else self._keep(name, mode))
+        if mode == ALL or name is None or self.tags is None:
+            self._on_filter(None)
+            self.shown.value = ""
+            return
+        shown = self._on_filter(self._keep(name, mode))
+        self.shown.value = "" if shown is None else _shown_words(shown, name, mode)
 
     def names_of(self, samples: Sequence[Sample]) -> list[str]:
         """The tags of each sample, with commas between them."""
@@ -145,7 +157,7 @@ class TagBar(ClosedWhole, widgets.VBox):
         self.save.on_click(self._guarded("exporting the selection")(lambda _button: self._save()))
         guarded = self._guarded("showing by tags")
         for menu in (self.mode, self.which):
-            menu.observe(guarded(lambda _change: self.apply()), "value")
+            menu.observe(guarded(lambda _change: self._is_filling or self.apply()), "value")
 
     def _keep(self, name: str, mode: str) -> Keep:
         tags, is_wanted = self._given(), mode == ONLY
@@ -169,7 +181,9 @@ class TagBar(ClosedWhole, widgets.VBox):
         events = change(samples, self.tag.value)
         self._last = events or self._last
         n_images = "1 image" if len(events) == 1 else f"{len(events):,} images"
-        self._changed(f"{n_images} {'tagged' if is_set else 'no longer tagged'} in {shown_text(tags.file)}")
+        words = f"{n_images} {'tagged' if is_set else 'no longer tagged'} in {shown_text(tags.file)}"
+        nothing = f"nothing to change: what is selected {'has this tag already' if is_set else 'does not have this tag'}"
+        self._changed(words if events else nothing)
 
     def _undo(self) -> None:
         if self._last:
@@ -177,9 +191,9 @@ class TagBar(ClosedWhole, widgets.VBox):
             self._changed("undone; press undo again to have it back")
 
     def _changed(self, words: str) -> None:
-        self._show_tags()
+        gone = self._show_tags()
         self.apply()
-        self.message.value = words
+        self._tell(f"{words}; {gone}" if gone else words)
 
     def _save(self) -> None:
         path = output_file(typed_path(self.file.value), "the table", endings=_ENDINGS)
@@ -188,22 +202,40 @@ class TagBar(ClosedWhole, widgets.VBox):
             raise OptionError("what is selected is exported: nothing is; click, draw a lasso, or search")
         is_csv = Path(path).suffix.lower() == ".csv"
         write_bytes(path, csv_file(frame) if is_csv else frame.to_parquet(index=False))
-        self.message.value = f"{len(frame):,} rows in {shown_text(path.resolve())}"
+        self._tell(f"{len(frame):,} rows in {shown_text(path.resolve())}")
 
-    def _show_tags(self) -> None:
-        """Offer the tags that there are, and those alone that can be used."""
+    def _show_tags(self) -> str:
+        """Offer the tags that there are; words where the one that was shown or hidden is gone, so that all are shown."""
         counts = {} if self.tags is None else self.tags.counts
         self.tag.options = tuple(counts)
-        chosen = self.which.value
-        self.which.options = [(f"{name} ({count:,})", name) for name, count in counts.items()]
-        self.which.value = chosen if chosen in counts else next(iter(counts), None)
+        chosen, gone = self.which.value, ""
+        self._is_filling = True  # new options choose the first of them
+        try:
+            self.which.options = [(f"{name} ({count:,})", name) for name, count in counts.items()]
+            self.which.value = chosen if chosen in counts else next(iter(counts), None)
+            if chosen is not None and chosen not in counts and self.mode.value != ALL:
+                self.mode.value, gone = ALL, f"no image has “{chosen}” any longer, so all are shown"
+        finally:
+            self._is_filling = False
         self.undo.disabled = not self._last
         for part in (self.tag, self.add, self.remove, self.mode, self.which):
             part.disabled = self.tags is None
         if self.tags is None:
-            self.message.value = (
-                "No tags: these samples come from no one folder, or their tags cannot be read."
-            )
+            self._tell("No tags: these samples come from no one folder, or their tags cannot be read.")
+        return gone
+
+    def _tell(self, words: str) -> None:
+        self._said = self.message.value = words
 
     def _show_problems(self, problems: Sequence[str]) -> None:
-        self.message.value = message_html(problems)
+        """What fails, or once nothing does, what was told since."""
+        if problems:
+            self._said = ""
+        self.message.value = message_html(problems) if problems else self._said
+
+
+def _shown_words(shown: Shown, name: str, mode: str) -> str:
+    n_shown, n_all, what = shown
+    if n_shown or not n_all:
+        return f"{n_shown:,} of {n_all:,} {what} shown"
+    return f"no {what} {'with' if mode == ONLY else 'without'} “{name}” here: choose another tag, or “{ALL}”"

@@ -71,7 +71,7 @@ class ListsPage:
             templates={},
             data=json_text(data),
             script=f"const page = {as_function(script('ranked_page'))};\npage.start();\n",
-            style=style("page", "neighbours", "ranked_page"),
+            style=style("page", "list_box", "neighbours", "ranked_page"),
         )
 
     def _items(self, table: EmbeddingTable, found: Neighbours) -> list[dict[str, Any]]:

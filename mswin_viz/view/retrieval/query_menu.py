@@ -9,7 +9,7 @@ from typing import Any
 
 from mswin_viz.analysis.embeddings.query_order import AS_LISTED, order_parts
 from mswin_viz.data.sample import Sample
-from mswin_viz.view.parts.tag_bar import Keep
+from mswin_viz.view.parts.tag_bar import Keep, Shown
 from mswin_viz.view.retrieval.controls import RetrievalControls
 from mswin_viz.view.retrieval.query_choice import matching, query_name
 from mswin_viz.view.retrieval.query_sorting import EXPLAINED, QuerySorting
@@ -40,11 +40,14 @@ class QueryMenu:
         c.previous.on_click(guarded("going to the previous query")(lambda _: self._step(-1)))
         c.following.on_click(guarded("going to the next query")(lambda _: self._step(1)))
 
-    def keep_only(self, keep: Keep | None) -> None:
-        """List only the queries of samples that are kept, or all again."""
+    def keep_only(self, keep: Keep | None) -> Shown:
+        """List only the queries of samples that are kept, or all again; how many of all these are."""
         if keep is not self._keep:
             self._keep = keep
             self.find(self.controls.search.value)
+        every = queries(self.samples)
+        n_kept = len(every) if keep is None else sum(keep(self.samples[at]) for at in every)
+        return n_kept, len(every), "queries"
 
     def find(self, search: str) -> None:
         """List the queries that a search finds; choose the first of them if the present one is not among them."""

@@ -26,7 +26,7 @@ class TextHitRows(ClosedWhole, anywidget.AnyWidget):
     """
 
     _esm = script("text_hits")
-    _css = style("text_hits")
+    _css = style("list_box", "text_hits")
 
     lists = traitlets.List(traitlets.Dict()).tag(sync=True)
     pictures = traitlets.Dict().tag(sync=True)  # row as text -> JPEG file

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mswin_viz.analysis.text_search.search import search_text
 from mswin_viz.data.sample import Sample
-from mswin_viz.view.parts.tag_bar import Keep, TagBar
+from mswin_viz.view.parts.tag_bar import Keep, Shown, TagBar
 from mswin_viz.view.text_search.searched import kept_hits
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ class HitTags:
         numbers = {} if found is None else dict.fromkeys(found.table.sample[self._view.selected].tolist())
         return [self._samples[number] for number in numbers]
 
-    def _filter(self, keep: Keep | None) -> None:
+    def _filter(self, keep: Keep | None) -> Shown:
         if keep is not self._keep:
             self._keep = keep
             self._changed()
+        n_samples = len(self._samples)
+        return n_samples if keep is None else sum(map(keep, self._samples)), n_samples, "samples"

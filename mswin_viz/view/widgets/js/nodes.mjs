@@ -8,6 +8,20 @@ export function node(parent, tag, name, text = "") {
   return made;
 }
 
+// A row with a heading, in a section of class `name`: [section, row].
+export function headedRow(parent, name, title, words) {
+  const section = node(parent, "div", name);
+  const head = node(section, "div", "mswin-list-head");
+  node(head, "span", "mswin-list-title", title);
+  node(head, "span", "mswin-list-measures", words);
+  return [section, node(section, "div", "mswin-list-row")];
+}
+
+// The line below a picture that says whose it is; it makes nothing wider.
+export function whoNode(parent, label) {
+  return node(parent, "div", "mswin-list-words mswin-list-who", label.replace("camera ", "c").replace("scene ", "s"));
+}
+
 // Width and height that `part` of a widget has on the screen, where the view around it begins at the upper edge of the
 // page; without such a view any height.
 export function roomBelow(el, part) {

@@ -1,6 +1,6 @@
 // The page of ranked lists that were saved for many queries: it draws them from the data in the page, puts them in order
 // and leads to one of them. Pictures are made when their query comes into sight.
-import { node } from "./nodes.mjs";
+import { headedRow, node, whoNode } from "./nodes.mjs";
 
 const SIGNS = { right: "✓", wrong: "✗", unknown: "?" };
 
@@ -27,7 +27,7 @@ function pictureNode(parent, at, alt, due) {
 }
 
 function itemNode(parent, item, rank, due) {
-  const box = node(parent, "div", "mswin-neighbour");
+  const box = node(parent, "div", "mswin-neighbour mswin-list-option");
   box.dataset.mark = item.mark;
   box.title = item.name;
   const frame = node(box, "div", "mswin-neighbour-frame");
@@ -35,8 +35,8 @@ function itemNode(parent, item, rank, due) {
   pictureNode(frame, item.picture, words, due);
   const sign = node(frame, "span", "mswin-neighbour-sign", SIGNS[item.mark]);
   sign.setAttribute("aria-hidden", "true"); // the picture's words say it
-  node(box, "div", "mswin-neighbour-words", `${rank}: ${item.similarity.toFixed(3)}`);
-  node(box, "div", "mswin-neighbour-words mswin-neighbour-who", item.label.replace("camera ", "c").replace("scene ", "s"));
+  node(box, "div", "mswin-list-words", `${rank}: ${item.similarity.toFixed(3)}`);
+  whoNode(box, item.label);
 }
 
 function queryNode(parent, query, due) {
@@ -47,15 +47,11 @@ function queryNode(parent, query, due) {
   node(section, "div", "mswin-ranked-files", `${query.name}; ${query.files.join(", ")}`);
   const row = node(section, "div", "mswin-neighbours-body");
   const shown = node(row, "div", "mswin-neighbours-query");
-  node(shown, "div", "mswin-neighbours-title", "query");
+  node(shown, "div", "mswin-list-title", "query");
   pictureNode(shown, query.picture, `query: ${query.label}, ${query.name}`, due);
   const stack = node(row, "div", "mswin-neighbours-lists");
   for (const list of query.lists) {
-    const part = node(stack, "div", "mswin-neighbours-list");
-    const line = node(part, "div", "mswin-neighbours-head");
-    node(line, "span", "mswin-neighbours-title", list.title);
-    node(line, "span", "mswin-neighbours-measures", list.words);
-    const items = node(part, "div", "mswin-neighbours-items");
+    const items = headedRow(stack, "mswin-neighbours-list", list.title, list.words)[1];
     list.items.forEach((item, at) => itemNode(items, item, at + 1, due));
   }
   return section;
@@ -71,7 +67,7 @@ function menu(parent, label, options) {
 function start() {
   const { queries, lists, pictures, title } = JSON.parse(document.getElementById("mswin-page-data").textContent);
   const root = document.getElementById("mswin-page");
-  root.className = "mswin-neighbours mswin-ranked-page";
+  root.className = "mswin-list-boxes mswin-neighbours mswin-ranked-page";
   node(root, "h1", "mswin-ranked-name", title);
   const bar = node(root, "div", "mswin-ranked-bar");
   const orders = [[-1, true], ...lists.flatMap((_list, at) => [[at, true], [at, false]])];
