@@ -186,6 +186,13 @@ def named(table: EmbeddingTable, row: int) -> str:
     return known or shown_text(table.path[row].name)
 
 
+def named_beside(table: EmbeddingTable, row: int, other: int) -> str:
+    """:func:`named` of another row, with its split where that is not the split of ``row``."""
+    mine, theirs = str(table.split[row]), str(table.split[other])
+    where = f" in {theirs} (this one: {mine})" if mine != theirs and mine and theirs else ""
+    return named(table, other) + where
+
+
 def _notes_of(table: EmbeddingTable, checked: Sequence[Compared]) -> list[str]:
     """How items were compared where not all were compared alike, and which were left out."""
     notes = []
