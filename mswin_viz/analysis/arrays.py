@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.tokens.tensors import real_array
 
@@ -75,11 +76,13 @@ def finite_vectors(values: Any, name: str) -> Float[np.ndarray, "*batch dim"]:
     bad = np.flatnonzero(~np.isfinite(np.atleast_2d(vectors)).all(axis=1))
     if len(bad):
         rows = (
-            f" in {len(bad)} of {len(vectors)} rows, the first is row {bad[0]}" if vectors.ndim == 2 else ""
+            f" in {len(bad)} of {counted(len(vectors), 'rows')}, the first is row {bad[0]}"
+            if vectors.ndim == 2
+            else ""
         )
         raise ShapeError(
-            f"{name} must be finite, or every score along it is NaN: got {(~np.isfinite(vectors)).sum()} values that "
-            f"are not{rows}; check where they come from, and leave such vectors out"
+            f"{name} must be finite, or every score along it is NaN: got {counted((~np.isfinite(vectors)).sum(), 'values that are', 'value that is')} "
+            f"not{rows}; check where they come from, and leave such vectors out"
         )
     return vectors
 
@@ -111,7 +114,7 @@ def known_numbers(values: Any, name: str) -> Int[np.ndarray, "*image"]:
         numbers = np.where(known, numbers, -1)
     elif numbers.dtype.kind not in "iu":
         raise _not_whole(name, f"{numbers.dtype} such as {numbers.ravel().tolist()[0]!r}")
-    return np.maximum(numbers.astype(np.int64), -1)
+    return np.asarray(np.maximum(numbers.astype(np.int64), -1))  # of a single number too
 
 
 def check_counts(least: int, /, **counts: Any) -> None:
@@ -136,14 +139,14 @@ def chosen_rows(chosen: Any, n_images: int, name: str) -> Int[np.ndarray, " chos
         rows = np.flatnonzero(rows)
     if rows.ndim != 1 or len(rows) == 0:
         raise ShapeError(
-            f"{name} chooses at least one image, by a list of indices or a boolean for each of the {n_images} images: "
+            f"{name} chooses at least one image, by a list of indices or a boolean for each of the {counted(n_images, 'images')}: "
             f"got {chosen!r:.80}"
         )
     if rows.dtype.kind == "O" and all(_is_whole(index) for index in rows.tolist()):
         rows = rows.astype(np.int64)
     if rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= n_images:
         raise OptionError(
-            f"{name} holds indices of the {n_images} images, 0..{n_images - 1}: got {chosen!r:.80}"
+            f"{name} holds indices of the {counted(n_images, 'images')}, 0..{n_images - 1}: got {chosen!r:.80}"
         )
     return rows.astype(np.int64)
 

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mswin_viz.data.shown_text import counted
+from mswin_viz.data.storage.given_kinds import of_kind
 from mswin_viz.errors import ShapeError
 from mswin_viz.model.tokens.tokens import Tokens, are_tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Bool
+
+
+ADDON = ("an add-on is a torch module", "pass model.addon")
+"""What an add-on is, and how to come by one, for messages."""
 
 
 def checked_tokens(tokens: Any, addon: torch.nn.Module | None = None) -> Tokens:
@@ -24,7 +30,7 @@ def checked_tokens(tokens: Any, addon: torch.nn.Module | None = None) -> Tokens:
         if not torch.isfinite(values).all():
             bad = torch.nonzero(~torch.isfinite(values).flatten(1).all(dim=1)).flatten().tolist()
             raise ShapeError(
-                f"tokens must be finite: got NaN or infinity in the {name} of {len(bad)} of {len(tokens)} images, the "
+                f"tokens must be finite: got NaN or infinity in the {name} of {len(bad)} of {counted(len(tokens), 'images')}, the "
                 f"first is image {bad[0]}, counted from 0; leave those images out"
             )
     return replace(found, **parts)
@@ -36,5 +42,7 @@ def finite_images(tokens: Tokens) -> Bool[torch.Tensor, " image"]:
 
 
 def _device(tokens: Tokens, addon: torch.nn.Module | None) -> torch.device:
-    weight = next(addon.parameters(), None) if addon is not None else None
+    if addon is None:
+        return tokens.patches.device
+    weight = next(of_kind(addon, torch.nn.Module, *ADDON).parameters(), None)
     return tokens.patches.device if weight is None else weight.device

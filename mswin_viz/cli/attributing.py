@@ -14,7 +14,7 @@ from mswin_viz.cli.shared_options import answer, note
 from mswin_viz.cli.tag_options import tag_choice
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.image_source import MODALITIES
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.data.storage.output_checks import output_folder
 
 _FEATURES = ("plain", "enhanced")
@@ -78,5 +78,5 @@ def attribute(
     saved = save_attributions(encoder, read, plan, folder=out)
     for name, why in saved.left_out.items():
         echo(f"left out: {name}: {why}", err=True)
-    note(f"maps of {len(saved.images):,} images in {shown_text(out)}")
+    note(f"maps of {counted(len(saved.images), 'images')} in {shown_text(out)}")
     answer({"folder": shown_text(out), "images": saved.images, "left_out": saved.left_out})

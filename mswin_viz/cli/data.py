@@ -21,7 +21,7 @@ from mswin_viz.cli.checks import (
 from mswin_viz.cli.shared_options import answer, note, shared
 from mswin_viz.cli.tag_options import TAG_OPTIONS, tag_choice
 from mswin_viz.data.sets.contact_sheet import SHEET_ENDINGS
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.data.storage.output_checks import output_file, output_folder
 from mswin_viz.errors import OutputError
 
@@ -64,7 +64,7 @@ def samples(
     root = write_samples(
         out, identities=identities, cameras=cameras, shots=shots, seed=seed, lookalikes=look_alikes
     )
-    note(f"{identities * cameras * shots} shots in three modalities: {root}")
+    note(f"{counted(identities * cameras * shots, 'shots')} in three modalities: {root}")
     if sheet is not None:
         each, drawn = cameras * shots, read_samples(root)
         save_sheet(contact_sheet([drawn[n * each + n % each] for n in range(min(identities, 32))]), sheet)
@@ -196,8 +196,8 @@ def _print_store(about: dict[str, Any]) -> None:
     to_do = "complete" if about["complete"] else "not complete: extract again to go on"
     remedy = f"{len(about['damaged'])} DAMAGED: delete the commit of such a shard and extract again"
     rows = {
-        "images": f"{about['images']:,}, of which {about['failed']:,} have no features",
-        "shards": f"{about['shards']:,} of {about['of_shards']:,} are done; {to_do}",
+        "images": f"{about['images']:,}, of which {about['failed']:,} {'has' if about['failed'] == 1 else 'have'} no features",
+        "shards": f"{about['shards']:,} of {about['of_shards']:,} {'is' if about['shards'] == 1 else 'are'} done; {to_do}",
         "hashes": "every file holds what was written to it" if about["sound"] else remedy,
     }
     rows |= {f"damaged {number}": words for number, words in enumerate(about["damaged"], start=1)}

@@ -13,7 +13,7 @@ from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
 from mswin_viz.cli.shared_options import answer, note
 from mswin_viz.cli.tag_options import tag_choice
 from mswin_viz.cli.terminal import echo
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.data.storage.output_checks import output_folder
 from mswin_viz.errors import OptionError
 
@@ -72,7 +72,9 @@ def rank(
     )  # fmt: skip
     for name, why in saved.left_out.items():
         echo(f"left out: {name}: {why}", err=True)
-    note(f"ranked lists of {len(saved.queries):,} queries in {shown_text(out)}; open {saved.page.name}")
+    note(
+        f"ranked lists of {counted(len(saved.queries), 'queries')} in {shown_text(out)}; open {saved.page.name}"
+    )
     answer(
         {
             "page": shown_text(saved.page),
@@ -110,8 +112,8 @@ def _named(samples: Sequence[Sample], names: Sequence[str]) -> list[int]:
         positions = [at for at, sample in enumerate(samples) if sample.name == name]
         if not positions:
             raise OptionError(
-                f"--query is the name of an image's file without its ending: got {name!r}, which none of {len(samples)} "
-                f"samples has; the first is {samples[0].name!r}"
+                f"--query is the name of an image's file without its ending: got {name!r}, which none of {counted(len(samples), 'samples')} "
+                f"has; the first is {samples[0].name!r}"
             )
         found += positions
     return found

@@ -16,7 +16,7 @@ from mswin_viz.cli.tag_options import tag_choice
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.sets.contact_sheet import SHEET_ENDINGS
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.data.storage.output_checks import output_file, output_folder
 from mswin_viz.errors import OptionError
 
@@ -120,7 +120,7 @@ def render(
         for name, why in saved.left_out.items():
             echo(f"left out: {name}: {why}", err=True)
         if out is not None:
-            note(f"{len(saved.files):,} figures in {shown_text(out)}")
+            note(f"{counted(len(saved.files), 'figures')} in {shown_text(out)}")
         if saved.sheet is not None and saved.limits is not None:
             low, high = saved.limits
             note(f"wrote {shown_text(saved.sheet)}; its colours reach from {low:.3g} to {high:.3g}")

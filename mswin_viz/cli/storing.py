@@ -24,7 +24,7 @@ from mswin_viz.cli.tag_options import tag_choice
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.images.image_source import MODALITIES
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -164,10 +164,14 @@ def export(
     if not opened.is_complete:
         note(f"the store is not complete, what is done is exported: {opened!r}")
     record = read_export_record(export_store(opened, out, to=to, images=images, tags=choice.get("tags")))
-    failures = f"; {record.n_failed:,} have no features" if record.n_failed else ""
+    failures = (
+        f"; {counted(record.n_failed, 'images have', 'image has')} no features" if record.n_failed else ""
+    )
     answer(
         record.model_dump() | {"folder": shown_text(out)},
-        lambda: f"{shown_text(out)}: {record.n_images:,} images in {', '.join(record.files)}{failures}",
+        lambda: (
+            f"{shown_text(out)}: {counted(record.n_images, 'images')} in {', '.join(record.files)}{failures}"
+        ),
     )
 
 
@@ -185,5 +189,5 @@ def _about(store: Store) -> dict[str, Any]:
 def _words(about: dict[str, Any]) -> str:
     n_failed = len(about["failed"])
     failures = f"; {n_failed:,} could not be used" if n_failed else ""
-    shards = f"{about['shards']:,} shard{'' if about['shards'] == 1 else 's'}"
-    return f"{about['store']}: {about['images']:,} images in {shards}, {about['n_bytes']:,} bytes{failures}"
+    shards = f"{counted(about['shards'], 'shards')}"
+    return f"{about['store']}: {counted(about['images'], 'images')} in {shards}, {about['n_bytes']:,} bytes{failures}"

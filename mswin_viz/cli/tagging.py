@@ -9,7 +9,7 @@ import typer
 
 from mswin_viz.cli.checks import existing, has_no_effect, read_path, to_write
 from mswin_viz.cli.shared_options import answer
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.errors import OptionError
 
 
@@ -72,8 +72,8 @@ def tag(
     written = change(images or [], add if add is not None else remove or "", note=note)
     record |= {"tag": written[0].tag if written else (add or remove), "images": len(written)}
     done = "tagged" if add is not None else "no longer tagged"
-    counted = "1 image" if len(written) == 1 else f"{len(written):,} images"
-    answer(record, lambda: f"{counted} {done} {record['tag']!r} in {record['file']}")
+    n_images = counted(len(written), "images")
+    answer(record, lambda: f"{n_images} {done} {record['tag']!r} in {record['file']}")
 
 
 def _root(folder: Path) -> Path:

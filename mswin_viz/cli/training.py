@@ -29,7 +29,7 @@ from mswin_viz.cli.tag_options import TAG_OPTIONS, tag_choice
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.images.image_source import MODALITIES
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.data.storage.file_locks import locked
 from mswin_viz.data.storage.file_writing import remove_file
 from mswin_viz.data.storage.output_checks import output_file, output_folder
@@ -125,7 +125,9 @@ def train(
     _check_space(encoder, plan, out, kept)
     note(f"will write {words}")
     world = _training_world(encoder, samples, plan.token_scales, cache=cache, people=people, rule=rule)
-    note(f"{len(world)} samples of {len(set(world.pids.tolist()))} identities in {', '.join(world.tokens)}")
+    note(
+        f"{counted(len(world), 'samples')} of {counted(len(set(world.pids.tolist())), 'identities')} in {', '.join(world.tokens)}"
+    )
     try:
         fitted = fit_addons(world, plan, state=kept)
     except KeyboardInterrupt:

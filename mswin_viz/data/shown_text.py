@@ -43,10 +43,17 @@ def numbered(n: int) -> str:
     return "0, the only one" if n == 1 else f"one of 0..{n - 1}"
 
 
+def counted(n: int, things: str, one: str = "") -> str:
+    """A number and what it counts: "1 image", "1,200 images".
+
+    ``one`` is what a single one is called where that is not ``things`` without its ending, as with a verb: "images are", "image is".
+    """
+    return f"1 {one or _one_of(things)}" if n == 1 else f"{n:,} {things}"
+
+
 def n_of(n: int, n_all: int, things: str) -> str:
     """So many of all of them: "3 of 24 images"; of a single one, "1 image"."""
-    one = f"{things[:-3]}y" if things.endswith("ies") else things.removesuffix("s")
-    return f"1 {one}" if n == n_all == 1 else f"{n} of {n_all} {things}"
+    return counted(1, things) if n == n_all == 1 else f"{n:,} of {counted(n_all, things)}"
 
 
 def without_home(text: str) -> str:
@@ -55,6 +62,12 @@ def without_home(text: str) -> str:
     for folder in {home, os.path.realpath(home)} - {"~", os.sep}:
         text = re.sub(rf"(?<![\w./\\-]){re.escape(folder)}(?![\w.-])", "~", text)
     return text
+
+
+def _one_of(things: str) -> str:
+    if things.endswith("ies"):
+        return f"{things[:-3]}y"
+    return things[:-2] if things.endswith(("ches", "shes", "xes", "sses")) else things.removesuffix("s")
 
 
 def _shown(character: str) -> str:

@@ -18,6 +18,7 @@ from jupyter_core.paths import jupyter_path
 from packaging.requirements import Requirement
 
 import mswin_viz
+from mswin_viz.data.shown_text import counted
 from mswin_viz.data.storage.worker_processes import cores
 from mswin_viz.model.weights.embedded_config import EMBEDDED
 
@@ -36,7 +37,7 @@ def versions() -> dict[str, str]:
 def devices() -> dict[str, str]:
     """Name torch gives a device -> what it is, or why it cannot be used."""
     devices = {
-        "cpu": f"{cores()} cores for this process, {torch.get_num_threads()} torch threads, {_memory()}"
+        "cpu": f"{counted(cores(), 'cores')} for this process, {counted(torch.get_num_threads(), 'torch threads')}, {_memory()}"
     }
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):

@@ -148,14 +148,14 @@ def test_the_sentences_say_plainly_that_windows_do_not_beat_the_controls() -> No
     assert said[0].startswith(
         "Against plain CLS, the 3 trained heads are better in mAP in 3 of 3 comparisons"
     )
-    assert "the windows are better in mAP in 0 of 1 comparisons; a control is better in 1" in said[1]
+    assert "the windows are better in mAP in 0 of 1 comparison; a control is better in 1" in said[1]
     assert said[-1].startswith("What a trained head gains here is not due to the windows")
 
 
 def test_the_sentences_say_so_where_windows_do_beat_both_and_the_hope_is_reached() -> None:
     found = summary({"windows_2_4": 0.1, "mlp_on_cls": 0.02})
     said = ablation_sentences(found)
-    assert "better in mAP in 1 of 1 comparisons; a control is better in 0" in said[1]
+    assert "better in mAP in 1 of 1 comparison; a control is better in 0" in said[1]
     reached = cell(found, "windows_2_4", "rank1")["minus_plain"]["verdict"] == "better"
     assert ("is reached" in said[2]) == reached
     assert said[-1].startswith("What the windows find is not found without them")
@@ -239,7 +239,7 @@ def test_splits_that_share_identities_or_are_missing_are_refused(model) -> None:
     with pytest.raises(DataError, match="got 0 training and 96 test samples"):
         ablate_samples(model, mv.samples(), progress=False)
     shared = [Sample(s.pid, s.camid, s.images, split="train") for s in mv.samples()[:4]]
-    with pytest.raises(DataError, match="1 identities in both"):
+    with pytest.raises(DataError, match="1 identity in both"):
         ablate_samples(model, [*mv.samples(), *shared], progress=False)
 
 

@@ -88,7 +88,7 @@ def short(path: Path) -> str:
 
 
 def test_embed_and_doctor_leave_out_the_same_images_by_name_and_keep_the_rest(model, scanned):
-    with pytest.warns(UserWarning, match="1 of 5 image files are damaged though") as said:
+    with pytest.warns(UserWarning, match="1 of 5 image files is damaged though") as said:
         table = mv.embed(model, scanned.samples, batch_size=3, progress=False)
     assert "EXIF header" in str(said[0].message)
     assert {short(one.path) for one in table.failed} == set(BAD)

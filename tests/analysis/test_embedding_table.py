@@ -93,7 +93,7 @@ def test_pictures_across_the_input_are_resized_to_it_and_counted_in_one_warning(
         table = embed(tiny_model(), turned(whole, 1), modalities=("RGB", "NI"), batch_size=2, progress=False)
     assert (len(table), table.failed) == (6, ())
     (one,) = said
-    assert "1 of 6 images are strongly distorted" in str(one.message)
+    assert "1 of 6 images is strongly distorted" in str(one.message)
     assert "RGB_0.png, 16 high and 48 wide" in str(one.message)
     assert "transposed" not in str(one.message)
     assert Path(one.filename) == Path(__file__)
@@ -202,7 +202,7 @@ def test_options_that_do_not_exist_are_errors(samples: list[Sample], options, er
 def test_nothing_to_embed_is_an_error_that_says_why(samples: list[Sample], tmp_path: Path) -> None:
     with pytest.raises(DataError, match="0 samples"):
         embed(tiny_model(), [], progress=False)
-    with pytest.raises(DataError, match="TI image: got none in 1 samples"):
+    with pytest.raises(DataError, match="TI image: got none in 1 sample"):
         embed(tiny_model(), samples[1:2], modalities=("TI",), progress=False)
     with pytest.raises(DataError, match=r"all 1 failed.*cannot be read"):
         embed(tiny_model(), [Sample(0, 0, {"RGB": tmp_path / "gone.png"})], progress=False)

@@ -335,6 +335,68 @@ def test_exact_copies_are_told_apart(scenes: list[Path], tmp_path: Path) -> None
     )
 
 
+def copied(sample: mv.Sample, folder: Path, *names: str) -> mv.Sample:
+    """The same files under other names: those of the named modalities, or all."""
+    folder.mkdir()
+    files = {name: folder / f"{name}.png" for name in names or sample.images}
+    for name, file in files.items():
+        file.write_bytes(Path(str(sample.images[name])).read_bytes())
+    return replace(sample, images=files)
+
+
+def pairs_of(found: mv.Findings) -> list[tuple[int, int, str, str]]:
+    """What is listed as the same file: the samples, the modalities and the reason."""
+    sample = found.table.sample.tolist()
+    return [
+        (sample[row], sample[one[0]], modality, reason)
+        for row, one, modality, what, reason in zip(
+            found.rows, found.evidence, found.modality, found.what, found.reasons, strict=True
+        )
+        if what == "same file"
+    ]
+
+
+def test_a_copy_of_a_whole_sample_is_one_row(tmp_path: Path) -> None:
+    samples = two_modalities(tmp_path, 12, n_people=3)
+    copies = [copied(samples[4], tmp_path / f"copy_{at}") for at in range(14)]  # more than an image's nearest
+    model = tiny_model()
+    whole = mv.near_duplicates(mv.embed(model, [*samples, copies[0]], progress=False))
+    assert pairs_of(whole) == [(4, 12, "RGB+NI", "the same file as id 1, camera 4")]
+    many = pairs_of(mv.near_duplicates(mv.embed(model, [*samples, *copies], progress=False)))
+    assert {modality for _, _, modality, _ in many} == {"RGB+NI"}
+    assert len({one[:2] for one in many}) == len(many)
+    assert {(4, at) for at in range(12, 26)} <= {one[:2] for one in many}
+
+
+def test_a_copy_of_a_sample_without_every_modality_is_one_row(tmp_path: Path) -> None:
+    samples = two_modalities(tmp_path, 12, n_people=3)
+    thermal = replace(samples[0], images={**samples[0].images, "TI": samples[11].images["RGB"]})
+    every = [replace(one, split="train") for one in (thermal, *samples[1:])]
+    every.append(replace(copied(samples[4], tmp_path / "copy"), split="test"))
+    table = mv.embed(tiny_model(), every, progress=False)
+    expected = (4, 12, "RGB+NI", "the same file as id 1, camera 4 in test (this one: train)")
+    found = mv.near_duplicates(table)
+    assert pairs_of(found) == [expected, (0, 11, "TI", "its TI file is the RGB file of id 2, camera 11")]
+    assert pairs_of(mv.split_leaks(table)) == [expected]
+    assert [sorted(found.files(0)), sorted(found.evidence_files(0)[0])] == [["NI", "RGB"]] * 2
+    backwards = mv.near_duplicates(table[np.arange(len(table))[::-1]])
+    assert sorted(pairs_of(backwards)) == sorted(pairs_of(found))
+
+
+def test_files_that_two_samples_share_are_one_row_with_their_modalities(tmp_path: Path) -> None:
+    samples = two_modalities(tmp_path, 12, n_people=3)
+    one, two = (copied(samples[at], tmp_path / f"copy_{at}") for at in (4, 5))
+    first = replace(samples[4], images={**samples[4].images, "TI": samples[1].images["RGB"]})
+    second = replace(one, images={**one.images, "TI": samples[2].images["NI"]})
+    mixed = replace(two, images={"RGB": two.images["RGB"], "NI": samples[7].images["RGB"]})
+    every = [*samples[:4], first, *samples[5:], second, mixed]
+    found = pairs_of(mv.near_duplicates(mv.embed(tiny_model(), every, progress=False)))
+    assert (4, 12, "RGB+NI", "its RGB and NI files are those of id 1, camera 4") in found
+    assert (5, 13, "RGB", "the same file as id 2, camera 5") in found
+    assert (7, 13, "RGB", "its RGB file is the NI file of id 2, camera 5") in found
+    assert len({one[:2] for one in found}) == len(found)
+
+
 # ---- modalities, and what cannot be looked at -----------------------------------------------------
 
 
@@ -394,6 +456,14 @@ def test_what_is_not_known_is_neither_listed_nor_asked() -> None:
     assert found.notes[0] == "36 of unknown identity are neither listed nor asked."
     no_cameras = mv.wrong_identities(replace(table, camid=np.full(len(table), -1)))
     assert any("No camera numbers" in note for note in no_cameras.notes)
+
+
+def test_without_a_person_in_two_cameras_copies_between_splits_are_listed_all_the_same() -> None:
+    table = random_table(2)
+    table.plain[30] = table.plain[2]
+    found = mv.split_leaks(replace(table, camid=np.zeros(len(table), int)), read_files=False)
+    assert (found.rows.tolist(), found.evidence, found.what) == ([2], ((30,),), ("same features",))
+    assert "no people, of whom there are too few" in found.criterion
 
 
 def test_features_without_a_direction_are_left_out_and_said() -> None:

@@ -116,6 +116,6 @@ def test_distorted_pictures_are_counted_also_where_tokens_were_kept(model, peopl
         lying = image.transpose(Image.Transpose.ROTATE_90)
     lying.save(samples[1].images["NI"])
     for _ in range(2):
-        with pytest.warns(UserWarning, match=r"1 of 12 images are strongly distorted") as said:
+        with pytest.warns(UserWarning, match=r"1 of 12 images is strongly distorted") as said:
             sample_tokens(model, samples, folder=tmp_path / "kept", progress=False)
         assert len(said) == 1

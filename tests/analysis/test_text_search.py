@@ -207,8 +207,8 @@ def test_unknown_identities_and_missing_captions_are_passed_over_and_long_ones_c
     assert list(found.left_out) == ["word " * 20]
     first, last = found.sentences()
     assert "over 3 of 4 captions" in first
-    assert last.startswith("1 captions could not be searched for; the first: a prompt may have 8 BPE tokens")
-    with pytest.raises(mv.errors.DataError, match="got 1 samples, 0 captions"):
+    assert last.startswith("1 caption could not be searched for; the first: a prompt may have 8 BPE tokens")
+    with pytest.raises(mv.errors.DataError, match="got 1 sample, 0 captions"):
         mv.text_recall(MODEL, table, changed[1:2])
 
 

@@ -49,8 +49,11 @@ def test_of_ordinary_crops_nothing_is_said(size, image_size):
 def test_distorted_pictures_are_counted_among_all_with_the_worst_by_name(n_across):
     sizes = [(101, 100)] * (n_across - 1) + [(300, 100)] + [(64, 128)] * 20
     (note,) = notes(sizes, UPRIGHT)
-    assert f"{n_across} of {n_across + 20} images are strongly distorted" in note
-    assert "256x128 (height x width) changes their aspect ratio more than 2 times" in note
+    assert (
+        f"{n_across} of {n_across + 20} images {'is' if n_across == 1 else 'are'} strongly distorted" in note
+    )
+    whose = "its" if n_across == 1 else "their"
+    assert f"256x128 (height x width) changes {whose} aspect ratio more than 2 times" in note
     assert f"{n_across - 1}.jpg, 100 high and 300 wide" in note
     assert "transposed" not in note
 
@@ -77,7 +80,7 @@ def test_where_most_lie_across_the_input_the_transposed_size_is_named_once(image
 
 def test_half_of_a_set_across_is_no_sign_of_a_transposed_input():
     (note,) = notes([(256, 128), (128, 256)], UPRIGHT)
-    assert "1 of 2 images are strongly distorted" in note
+    assert "1 of 2 images is strongly distorted" in note
     assert "transposed" not in note
 
 
@@ -108,7 +111,7 @@ def test_fewer_than_32_greys_are_said_with_counts_file_and_values(count, is_few)
     if is_few:
         assert "percentiles 1..99 of each image" in note
         assert (
-            f"1 of 2 keep fewer than 32 grey levels (fewest: {count} in 1.png, which holds 7000..7012)"
+            f"1 of 2 keeps fewer than 32 grey levels (fewest: {count} in 1.png, which holds 7000..7012)"
             in note
         )
         assert "check how they were written" in note
@@ -134,8 +137,7 @@ def test_with_a_range_that_is_too_wide_a_closer_one_is_advised():
 def test_a_range_that_most_pixels_lie_outside_of_is_said():
     note = deep([Levels(256, 0, 65535, 0.98), Levels(256, 29_400, 30_800, 0.9)], (29315, 30815))
     assert (
-        "1 of 2 have more than 90% of their pixels outside the range (most: 0.png, which holds 0..65535)"
-        in note
+        "1 of 2 has more than 90% of its pixels outside the range (most: 0.png, which holds 0..65535)" in note
     )
 
 

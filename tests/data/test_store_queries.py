@@ -186,7 +186,7 @@ def test_rows_that_have_all_failed_have_neither_a_table_nor_tokens(tmp_path) -> 
         samples, tmp_path / "store", model=tiny_model(), tokens="all", workers=0, progress=False
     )
     failed = made.where(status="failed")
-    with pytest.raises(DataError, match=r"at least one image with features: got .*1 images; .*failed rows"):
+    with pytest.raises(DataError, match=r"at least one image with features: got .*1 image; .*failed rows"):
         failed.table()
     with pytest.raises(StoreError, match=r"row 0 must have tokens: it has failed \(.*0001\.png"):
         failed.tokens(0)

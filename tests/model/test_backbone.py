@@ -200,7 +200,7 @@ def test_strongly_distorted_pictures_of_a_list_are_counted_once(model, people, l
     with pytest.warns(UserWarning, match="strongly distorted") as said:
         getattr(model, call)([*people, lying, *people])
     (one,) = said
-    assert "1 of 7 images are strongly distorted" in str(one.message)
+    assert "1 of 7 images is strongly distorted" in str(one.message)
     assert "image_size" not in str(one.message)
     assert one.filename == __file__
 

@@ -405,7 +405,7 @@ def test_a_strange_key_in_the_tower_is_refused_and_elsewhere_said(load, tower):
     with pytest.raises(WeightsError, match=r"unexpected BACKBONE\.base\.conv2\.weight"):
         load(tower | {f"{BASE}conv2.weight": torch.zeros(3)})
     with pytest.warns(
-        UserWarning, match=r"1 keys belong to no published model and are not used: BACKBONE\.extra"
+        UserWarning, match=r"1 key belongs to no published model and is not used: BACKBONE\.extra"
     ):
         report = load(tower | {"BACKBONE.extra": torch.zeros(3)}).load_report
     assert report.unused["BACKBONE.extra"] == "not a key of the published model"

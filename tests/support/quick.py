@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["QUICK"]
 
-_PROJECT = "architecture check_site html_sources release shapes writers"
+_PROJECT = "architecture check_site counted html_sources release shapes writers"
 _DATA = """
     caption_table contact_sheet damaged_headers deep_images image_arrays image_lists images layouts names options
     output_checks picture_facts reid_sets shown_text spreadsheet_cells stored_records thermal_range typed_paths

@@ -154,7 +154,7 @@ def test_a_picture_that_is_strongly_distorted_is_said_and_the_next_one_is_not(
     assert message(explorer) == ""
     explorer.controls.rows.value = "pair"
     explorer.strip.second = 0
-    assert "1 of 2 images are strongly distorted" in message(explorer)
+    assert "1 of 2 images is strongly distorted" in message(explorer)
 
 
 def test_a_thermal_file_of_few_grey_levels_is_said(explorer, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from support.tiny import tiny_model, two_modalities
 
 import mswin_viz as mv
 from mswin_viz.data.sample import Sample
-from mswin_viz.data.shown_text import n_of, numbered
 from mswin_viz.errors import OptionError
 from mswin_viz.view.scales.state import parsed
 
@@ -88,13 +87,6 @@ def test_a_height_that_is_none_is_refused_before_the_page_is_made(samples, heigh
     with pytest.raises(OptionError, match=r"height must be a whole number, 1 or more: got .*; leave it out"):
         view.static(height=height)
     view.close()
-
-
-def test_counts_and_numbers_of_one_thing_are_said_without_a_range() -> None:
-    assert [n_of(1, 1, "images"), n_of(1, 1, "queries"), n_of(1, 4, "images"), n_of(0, 1, "images")] == [
-        "1 image", "1 query", "1 of 4 images", "0 of 1 images",
-    ]  # fmt: skip
-    assert [numbered(1), numbered(3)] == ["0, the only one", "one of 0..2"]
 
 
 def test_a_state_that_is_no_object_is_refused_without_the_names_of_classes() -> None:

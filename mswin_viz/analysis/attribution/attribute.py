@@ -40,6 +40,7 @@ from mswin_viz.analysis.attribution.target import Target, as_target
 from mswin_viz.analysis.shares.fusion import float64
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.given import checked_model
 from mswin_viz.model.encoder.preprocessing import ModelImages
 from mswin_viz.model.tokens.tokens import Tokens
 
@@ -125,6 +126,7 @@ def attribute(
     >>> mv.attribute(model, tokens, target, **options).values.shape
     (4, 8)
     """
+    checked_model(model)
     settings = settings_of(options)
     if reason := refusal(method, level):
         raise OptionError(reason)

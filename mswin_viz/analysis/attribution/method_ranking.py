@@ -33,6 +33,7 @@ from mswin_viz.data.progress import Progress, Report, Stop, portion, unheard
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import n_blocks
+from mswin_viz.model.encoder.given import checked_model
 from mswin_viz.model.encoder.preprocessing import ModelImages
 from mswin_viz.model.tokens.tokens import Tokens
 
@@ -174,6 +175,7 @@ def rank_methods(
     >>> sorted(ranking.faithfulness.ranked())
     ['centre prior', 'feature_ablation', 'gradient_x_input']
     """
+    checked_model(model)
     if level not in LEVELS:
         raise OptionError(f"a level is one of {', '.join(LEVELS)}: got {level!r}")
     chosen = options_of(_Settings, options, function="rank_methods", also=("level", "scale"))

@@ -17,8 +17,10 @@ from scipy.stats import rankdata
 from mswin_viz.analysis.attribution.attribute import attribute
 from mswin_viz.analysis.attribution.record import Attribution
 from mswin_viz.analysis.attribution.target import Target, as_target
+from mswin_viz.data.storage.given_kinds import of_kind
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.given import checked_model
 from mswin_viz.model.encoder.preprocessing import ModelImages
 from mswin_viz.model.training.shuffled_weights import PARTS, shuffled
 
@@ -86,6 +88,8 @@ def randomisation_check(
     >>> bool(abs(check.correlations["IG", "both"][0]) < 0.5)  # nothing of the map is left
     True
     """
+    checked_model(model)
+    of_kind(maps, Mapping, "maps must be a dictionary of options by name", 'for example {"IG": {}}')
     if not maps:
         raise OptionError('there must be at least one map to check: got none; for example {"IG": {}}')
     target, opened = as_target(target).resolved(model), model.opened(images)

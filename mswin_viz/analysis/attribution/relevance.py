@@ -16,7 +16,7 @@ from torch.nn import MultiheadAttention
 from torch.nn.functional import linear
 
 from mswin_viz.analysis.attribution.target import Target
-from mswin_viz.data.shown_text import numbered
+from mswin_viz.data.shown_text import counted, numbered
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import n_blocks, tokens_of_pixels
@@ -139,7 +139,7 @@ def _row_of_cls(
     sizes = {step.shape[1] - _n_prompts(block) for block, step in zip(blocks, steps, strict=True)}
     if len(sizes) > 1 or min(sizes) < 1 + n_patches:
         raise OptionError(
-            f"attention relevance follows the CLS and the same {n_patches} patches through all blocks: got blocks of "
+            f"attention relevance follows the CLS and the same {counted(n_patches, 'patches')} through all blocks: got blocks of "
             f"{', '.join(str(size) for size in sorted(sizes))} tokens (dropped or merged on the way?); {_OTHER}"
         )
     n_tokens, n_behind = sizes.pop(), N_PROMPTS if _n_prompts(blocks[-1]) else 0

@@ -17,6 +17,7 @@ from mswin_viz.analysis.arrays import check_counts
 from mswin_viz.analysis.attribution.scored_inputs import ScoredInputs
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import Progress, Report, Stop, progress_bar, reporter
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import n_blocks
@@ -146,7 +147,7 @@ class RowCounter:
             self.settings.report(Progress(self._done, self.total, "attributing"))
         if self.settings.stop is not None and self.settings.stop():
             raise StoppedError(
-                f"the attribution was stopped at {self._done} of {self.total} rows, so it has no values"
+                f"the attribution was stopped at {self._done} of {counted(self.total, 'rows')}, so it has no values"
             )
 
     def counted(self, score: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:

@@ -12,6 +12,7 @@ import torch
 from mswin_viz.analysis.arrays import finite_vectors, known_numbers, real_numbers, unit_rows
 from mswin_viz.analysis.attribution.target_prompts import check_prompt, listed_prompts
 from mswin_viz.analysis.shares.decomposition import direction_of_images
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.tokens.enhanced import enhanced_width, shift
@@ -186,10 +187,12 @@ class Target:
         if len(images) == 0:
             n_known = len(np.unique(known[known >= 0]))
             raise OptionError(
-                f"the gallery must hold the identity: got {k}, none of its {n_known} identities"
+                f"the gallery must hold the identity: got {k}, none of its {counted(n_known, 'identities')}"
             )
         centre = unit_rows(images, f"identity {k}").mean(axis=0)
-        return Target("cosine", f"identity {k}, mean of {len(images)} gallery images", feature, centre)
+        return Target(
+            "cosine", f"identity {k}, mean of {counted(len(images), 'gallery images')}", feature, centre
+        )
 
     def of_images(self, rows: slice) -> Target:
         """The target of some of the images: their own vectors and prompts, where each image has its own."""
@@ -221,7 +224,7 @@ class Target:
         """
         if isinstance(self.prompt, tuple) and len(self.prompt) != n_images:
             raise ShapeError(
-                f"a list of prompts needs one for each image: got {len(self.prompt)} prompts for {n_images} images; "
+                f"a list of prompts needs one for each image: got {counted(len(self.prompt), 'prompts')} for {counted(n_images, 'images')}; "
                 "give one prompt as a text, not a list, to score all images with it"
             )
         width = enhanced_width(model.addon, model.dim) if self.feature == "enhanced" else model.dim

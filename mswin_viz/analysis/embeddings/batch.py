@@ -15,8 +15,11 @@ from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.images.picture_facts import PictureFacts, warn_of
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import Progress, Report, Stop, progress_bar, reporter
+from mswin_viz.data.sample import listed_samples
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import DataError, OptionError, StoppedError
 from mswin_viz.model.encoder.encoded_batch import Failure, encoded_batch
+from mswin_viz.model.encoder.given import checked_model
 from mswin_viz.model.encoder.image_tags import ImageTag
 
 if TYPE_CHECKING:
@@ -124,6 +127,8 @@ def embed(
     >>> mv.embed(model, samples[:8], modalities=["TI"], progress=False).pid.tolist()
     [1, 1, 1, 1, 2, 2, 2, 2]
     """
+    model = checked_model(model)
+    samples = samples if isinstance(samples, Store) else listed_samples(samples)
     chosen = options_of(_Options, options, function="embed")
     wanted, report, parts = _wanted(samples, modalities), reporter(chosen.report), []
     if (store := store_of(samples)) is not None:
@@ -132,12 +137,14 @@ def embed(
         for start in range(0, len(wanted), chosen.batch_size):
             batch = wanted[start : start + chosen.batch_size]
             if chosen.stop is not None and chosen.stop():
-                raise StoppedError(f"embedding was stopped after {start} of {len(wanted)} images")
+                raise StoppedError(f"embedding was stopped after {start} of {counted(len(wanted), 'images')}")
             parts.append(_features(model, samples, batch))
             bar.update(len(batch))
             if report is not None:
                 n_done = start + len(batch)
-                report(Progress(n_done, len(wanted), f"embedding: {n_done} of {len(wanted)} images"))
+                report(
+                    Progress(n_done, len(wanted), f"embedding: {n_done} of {counted(len(wanted), 'images')}")
+                )
     warn_of(model.picture_notes([facts for part in parts for facts in part.facts]))
     return _table(samples, parts, model.metric)
 
@@ -148,7 +155,7 @@ def _wanted(samples: Sequence[Sample], modalities: Sequence[str]) -> list[_Row]:
     wanted = [(i, name) for name in modalities for i, sample in enumerate(samples) if name in sample.images]
     if not wanted:
         raise DataError(
-            f"embedding needs at least one {' or '.join(modalities)} image: got none in {len(samples)} samples"
+            f"embedding needs at least one {' or '.join(modalities)} image: got none in {counted(len(samples), 'samples')}"
         )
     return wanted
 

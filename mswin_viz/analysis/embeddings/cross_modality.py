@@ -14,6 +14,7 @@ from mswin_viz.analysis.measures.paired_retrieval import PairedRetrieval, paired
 from mswin_viz.analysis.measures.protocol_options import ProtocolOptions, ProtocolRequest
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import StepCounter, reporter
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, StoppedError
 
 if TYPE_CHECKING:
@@ -145,7 +146,9 @@ def cross_modality(
     for pair in pairs:
         cells[pair] = sets.cell(*pair)
         if steps.passed(1) and len(cells) < len(pairs):
-            raise StoppedError(f"stopped on request after {len(cells)} of {len(pairs)} pairs of sets")
+            raise StoppedError(
+                f"stopped on request after {len(cells)} of {counted(len(pairs), 'pairs of sets', 'pair of sets')}"
+            )
     return CrossModality(rows, columns, cells, tuple(_notes(cells)))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from mswin_viz.analysis.arrays import chosen_rows
-from mswin_viz.analysis.embeddings.given import checked_model, checked_table
+from mswin_viz.analysis.embeddings.given import checked_table
 from mswin_viz.analysis.embeddings.image_sets import JOINED, paired_cell
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.joined import modality_words
@@ -20,7 +20,9 @@ from mswin_viz.analysis.measures.protocol_options import ProtocolOptions, Protoc
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import StepCounter, reporter
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import DataError, ShapeError, StoppedError
+from mswin_viz.model.encoder.given import checked_model
 from mswin_viz.model.encoder.image_tags import ImageTag
 
 if TYPE_CHECKING:
@@ -157,7 +159,7 @@ def missing_modalities(
     for column in columns:
         cells[column] = paired_cell([_joined(parts, blanks, column)], request, **chosen)
         if steps.passed(1) and len(cells) < len(columns):
-            raise StoppedError(f"stopped on request after {len(cells)} of {len(columns)} columns")
+            raise StoppedError(f"stopped on request after {len(cells)} of {counted(len(columns), 'columns')}")
     way = "left out" if model is None else "blank image"
     return MissingModalities(way, cells, tuple(_notes(way, n_without, cells[NONE_MISSING])))
 
@@ -238,5 +240,5 @@ def _notes(way: str, n_without: int, first: PairedRetrieval) -> Iterator[str]:
     yield f"In query and gallery alike, {WAYS[way]}."
     yield f"Ranked by {first.plain.ranking_words}; rule: {first.plain.rule}."
     if n_without:
-        yield f"{n_without} {'shot lacks' if n_without == 1 else 'shots lack'} a modality and {'is' if n_without == 1 else 'are'} left out of every column."
+        yield f"{counted(n_without, 'shots lack', 'shot lacks')} a modality and {'is' if n_without == 1 else 'are'} left out of every column."
     yield from first.plain.notes

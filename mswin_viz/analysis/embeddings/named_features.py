@@ -17,7 +17,8 @@ from mswin_viz.model.encoder.encoded_batch import Failure
 if TYPE_CHECKING:
     from jaxtyping import Int
 
-_MOST_OF_A_NAME = 60
+MOST_OF_A_NAME = 60
+"""Characters of a table's name in a message."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,7 @@ class NamedFeatures:
         if len(parts) < 2 or not all(part in there for part in parts):
             raise OptionError(
                 f"modality must be one of the table's {', '.join(there)}, or several joined by +: got "
-                f"{short_text(str(name), _MOST_OF_A_NAME)!r}; embed it first, or choose another"
+                f"{short_text(str(name), MOST_OF_A_NAME)!r}; embed it first, or choose another"
             )
         return self.concatenated(parts)
 

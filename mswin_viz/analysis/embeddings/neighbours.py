@@ -11,13 +11,14 @@ import numpy as np
 
 from mswin_viz.analysis.arrays import check_counts, chosen_rows
 from mswin_viz.analysis.attribution.target import FEATURES
+from mswin_viz.analysis.embeddings.given import of_table
 from mswin_viz.analysis.embeddings.named_features import NamedFeatures, features_of
 from mswin_viz.analysis.embeddings.query_values import QueryValues, empty_values, fill_values
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.matching import Matching, matching, unanswered_words
 from mswin_viz.analysis.measures.ranking import DIGITS, average_precision, ranked, similarities
 from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.errors import OptionError, ShapeError, StoppedError
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ def neighbours(
     >>> mv.neighbours(table, query=0, rule="none").n_dropped  # the query's own camera stays in the gallery
     0
     """
+    of_table(table)
     rows = _candidates(table, query, candidates)
     check_counts(1, k=k)
     features, who = _compared(table, feature, np.append(rows, query)), _matching(table, rule)
@@ -203,12 +205,14 @@ def ranked_queries(
     first, who, unanswered, n_queries = lists.table, _matching(lists.table, rule), Counter[str](), 0
     found = {name: empty_values(len(first)) for name in lists.names}
     n_rows = len(first) if queries is None else len(queries)
-    steps = StepCounter(n_rows * len(found), reporter(report), stop, f"ranking {n_rows} queries")
+    steps = StepCounter(n_rows * len(found), reporter(report), stop, f"ranking {counted(n_rows, 'queries')}")
     for query, gallery in _rounds(first, queries):
         causes = Counter[str]()  # the same for every list
         for name, values in found.items():
             if steps.stopping():
-                raise StoppedError(f"ranking was stopped after {steps.done} of {steps.total} queries")
+                raise StoppedError(
+                    f"ranking was stopped after {steps.done} of {counted(steps.total, 'queries')}"
+                )
             own, feature = lists.of[name]
             rows = _compared(own, feature, np.concatenate([gallery, query]))
             causes = fill_values(values, rows, who, (query, gallery), metric=own.metric)
@@ -229,7 +233,7 @@ def _unanswered_notes(unanswered: Counter[str], n_queries: int, rule: str) -> li
     if not missing:
         return []
     return [
-        f"Over {n_queries - missing} of {n_queries} queries: {missing} {'query has' if missing == 1 else 'queries have'} "
+        f"Over {n_queries - missing} of {counted(n_queries, 'queries')}: {counted(missing, 'queries have', 'query has')} "
         f"no match ({unanswered_words(unanswered, rule)})."
     ]
 
@@ -240,7 +244,7 @@ def failed_words(table: EmbeddingTable | NamedFeatures) -> list[str]:
         return []
     (path, reason), n = table.failed[0], len(table.failed)
     return [
-        f"{n} {'image' if n == 1 else 'images'} could not be embedded and {'is' if n == 1 else 'are'} left out, so "
+        f"{counted(n, 'images')} could not be embedded and {'is' if n == 1 else 'are'} left out, so "
         f"measures are over fewer queries than there are samples; the first: {path.name} ({reason})."
     ]
 

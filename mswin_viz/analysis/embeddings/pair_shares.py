@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mswin_viz.analysis.embeddings.given import of_table
 from mswin_viz.analysis.embeddings.pair_record import PairShares, SideShares
 from mswin_viz.analysis.embeddings.pair_values import joint_cosine, pair_values
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
@@ -20,6 +21,7 @@ from mswin_viz.analysis.windows.geometry import describe_windows, windows
 from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.progress import Stop
 from mswin_viz.errors import OptionError, StoppedError
+from mswin_viz.model.encoder.given import checked_model
 from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.encoder.token_cache import TokenCache
 from mswin_viz.model.tokens.tokens import Tokens
@@ -90,6 +92,8 @@ def pair_window_shares(
     >>> bool(np.isclose(pair.similarity, pair.table_similarity, atol=1e-5))
     True
     """
+    checked_model(model)
+    of_table(table)
     modalities = _checked_pair(table, a, b)
     kept = TokenCache(model) if kept is None else kept
     tokens: dict[tuple[int, str], Tokens] = {}
@@ -172,8 +176,10 @@ def pair_panels(
 
 def _checked_pair(table: EmbeddingTable, a: int, b: int) -> tuple[str, ...]:
     for row in (a, b):
-        if not 0 <= row < len(table):
-            raise OptionError(f"a pair is two of the table's rows 0..{len(table) - 1}: got {a} and {b}")
+        if not isinstance(row, (int, np.integer)) or not 0 <= row < len(table):
+            raise OptionError(
+                f"a pair is two of the table's rows 0..{len(table) - 1}: got {a!r:.80} and {b!r:.80}"
+            )
     first, second = (tuple(table.files[row]) for row in (a, b))
     if first != second:
         raise OptionError(

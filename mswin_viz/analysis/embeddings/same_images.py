@@ -12,10 +12,10 @@ import numpy as np
 
 from mswin_viz.analysis.attribution.target import FEATURES
 from mswin_viz.analysis.embeddings.given import checked_table
-from mswin_viz.analysis.embeddings.named_features import NamedFeatures, features_of
+from mswin_viz.analysis.embeddings.named_features import MOST_OF_A_NAME, NamedFeatures, features_of
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.sample import Sample
-from mswin_viz.data.shown_text import is_encodable, short_text, shown_text
+from mswin_viz.data.shown_text import counted, is_encodable, short_text, shown_text
 from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import DataError, OptionError
 
@@ -23,7 +23,6 @@ TablesByName = Mapping[str, EmbeddingTable | tuple[EmbeddingTable, str]]
 """Name -> a table, whose enhanced features are meant, or a table and ``"plain"`` or ``"enhanced"``."""
 _ABOUT = {"pid": "identity", "camid": "camera", "scene": "scene", "split": "split"}
 _MOST_NAMED = 3  # files
-_MOST_OF_A_NAME = 60
 _Key = tuple[Any, ...]
 
 
@@ -138,15 +137,15 @@ def _checked(name: str, given: object) -> tuple[EmbeddingTable, str]:
     if not isinstance(table, EmbeddingTable):
         raise OptionError(
             f"a name leads to a table of mswin_viz.embed, or to a pair such as (table, 'plain'): got {value_words(given)} for "
-            f"{short_text(name, _MOST_OF_A_NAME)!r}"
+            f"{short_text(name, MOST_OF_A_NAME)!r}"
         )
     if feature not in FEATURES:
         raise OptionError(
-            f"features are {' or '.join(FEATURES)}: got {feature!r:.40} for {short_text(name, _MOST_OF_A_NAME)!r}"
+            f"features are {' or '.join(FEATURES)}: got {feature!r:.40} for {short_text(name, MOST_OF_A_NAME)!r}"
         )
     if not len(table):
         raise DataError(
-            f"a table needs rows: got none in {short_text(name, _MOST_OF_A_NAME)!r}; embed some images"
+            f"a table needs rows: got none in {short_text(name, MOST_OF_A_NAME)!r}; embed some images"
         )
     return table, feature
 
@@ -185,8 +184,8 @@ def _check_agreement(of: Mapping[str, tuple[EmbeddingTable, str]], rows: Mapping
                 path = table.path[rows[name][at]]
                 raise OptionError(
                     f"tables must agree on the {word} of each image: got {wanted[at]} in {first!r} and "
-                    f"{getattr(table, column)[rows[name][at]]} in {name!r} for {shown_text(path.name)}, and {len(differs)} "
-                    "images that differ in all; embed the same samples with each model"
+                    f"{getattr(table, column)[rows[name][at]]} in {name!r} for {shown_text(path.name)}, and {counted(len(differs), 'images that differ', 'image that differs')} "
+                    "in all; embed the same samples with each model"
                 )
 
 
@@ -204,7 +203,7 @@ def _owners(
     missing = [key for key, at in zip(keys, found, strict=True) if at is None]
     if missing:
         raise DataError(
-            f"samples must be those of the tables: got {len(missing)} rows that none of the {len(listed)} samples has, the "
+            f"samples must be those of the tables: got {counted(len(missing), 'rows')} that none of the {counted(len(listed), 'samples')} has, the "
             f"first of {shown_text(_short(missing[0]))}; pass the samples that were embedded, or leave samples out"
         )
     return np.array(found), listed
@@ -247,7 +246,7 @@ def _left_out(keys: Mapping[str, Sequence[_Key]], shared: set[_Key]) -> Iterable
             named = ", ".join(shown_text(_short(key)) for key in lacking[:_MOST_NAMED])
             more = f" and {len(lacking) - _MOST_NAMED} more" if len(lacking) > _MOST_NAMED else ""
             yield (
-                f"“{short_text(name, _MOST_OF_A_NAME)}” lacks {len(lacking)} {'image' if len(lacking) == 1 else 'images'} that "
+                f"“{short_text(name, MOST_OF_A_NAME)}” lacks {counted(len(lacking), 'images')} that "
                 f"another table has, left out of every list: {named}{more}."
             )
 

@@ -16,6 +16,8 @@ from mswin_viz.data.exports.write_export import check_export, write_export
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
+from mswin_viz.data.shown_text import counted
+from mswin_viz.data.storage.given_kinds import given_path
 from mswin_viz.data.tags.opening import Place, tags_of
 from mswin_viz.data.tags.tags import Tags
 from mswin_viz.errors import OptionError
@@ -98,7 +100,8 @@ def export_store(
     ['cls_enhanced.npy', 'cls_plain.npy', 'export.json', 'images.csv']
     """
     chosen = options_of(_Settings, options, function="export_store", also=("to",))
-    opened = store if isinstance(store, Store) else open_store(store)
+    opened = store if isinstance(store, Store) else open_store(given_path(store))
+    given_path(folder)
     place = check_export(opened, folder, to, images=chosen.images)
     counter = StepCounter(opened.n_rows, reporter(chosen.report), chosen.stop, "exporting rows")
     places = None if chosen.projection is None else _places(opened, chosen.projection)
@@ -125,7 +128,7 @@ def _places(store: Store, projection: Projection) -> Float[np.ndarray, "row 4"]:
         )
     if len(projection.place_of) != len(rows):
         raise OptionError(
-            f"projection must be a map of store.table(), {len(rows):,} rows: got one of {len(projection.place_of):,}"
+            f"projection must be a map of store.table(), {counted(len(rows), 'rows')}: got one of {len(projection.place_of):,}"
         )
     places = np.full((store.n_rows, len(MAP_COLUMNS)), np.nan, np.float32)
     places[rows] = np.hstack([projection.plain, projection.enhanced])[projection.place_of]

@@ -14,7 +14,7 @@ from mswin_viz.analysis.arrays import unit_rows_or_nan
 from mswin_viz.analysis.attribution.target import FEATURES
 from mswin_viz.analysis.measures.ranking import check_metric
 from mswin_viz.data.images.image_source import MODALITIES, Crop, joined_name
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.errors import DataError, OptionError, ShapeError
 from mswin_viz.model.encoder.encoded_batch import Failure
 from mswin_viz.model.tokens.tensors import float_tensor
@@ -103,7 +103,7 @@ class EmbeddingTable:
             shape = np.shape(getattr(self, name))
             if len(shape) != n_axes or shape[0] != n_rows:
                 raise ShapeError(
-                    f"a table has one entry for each of its {n_rows} rows: got {name} of shape {shape}"
+                    f"a table has one entry for each of its {counted(n_rows, 'rows')}: got {name} of shape {shape}"
                 )
 
     def __len__(self) -> int:
@@ -111,10 +111,10 @@ class EmbeddingTable:
 
     def __repr__(self) -> str:
         kinds = ", ".join(f"{len(self.rows(name))} {name}" for name in self.modalities)
-        bad = f", {len(self.failed)} images failed" if self.failed else ""
+        bad = f", {counted(len(self.failed), 'images')} failed" if self.failed else ""
         dim, wide = self.plain.shape[1], self.enhanced.shape[1]
         width = f"dim {dim}" if dim == wide else f"dim {dim}, enhanced {wide}"
-        return f"EmbeddingTable({len(self)} rows: {kinds}; {width}{bad})"
+        return f"EmbeddingTable({counted(len(self), 'rows')}: {kinds}; {width}{bad})"
 
     def __getitem__(self, rows: Sequence[int] | slice | np.ndarray) -> EmbeddingTable:
         """A table of some rows, in that order."""

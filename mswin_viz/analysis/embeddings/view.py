@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mswin_viz.analysis.embeddings.given import of_table
 from mswin_viz.analysis.embeddings.neighbours import failed_words
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.comparison import compare
@@ -18,6 +19,7 @@ from mswin_viz.analysis.projection.record import Projection
 from mswin_viz.analysis.projection.sampled import MOST_MAPPED, project_some
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Progress, Report, Stop, portion, reporter, unheard
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import DataError, MswinVizError, OptionError, StoppedError
 
 if TYPE_CHECKING:
@@ -115,9 +117,7 @@ class EmbeddingView:
         return len(self.table)
 
     def __repr__(self) -> str:
-        return (
-            f"EmbeddingView({len(self)} rows, {self.settings.show}; measured: {', '.join(self.comparisons)})"
-        )
+        return f"EmbeddingView({counted(len(self), 'rows')}, {self.settings.show}; measured: {', '.join(self.comparisons)})"
 
     @property
     def ap_change(self) -> Float[np.ndarray, " row"]:
@@ -177,6 +177,7 @@ def embedding_view(
     >>> view.ap_change.shape
     (24,)
     """
+    of_table(table)
     settings = ViewSettings() if settings is None else settings
     check_rule(settings.rule)
     report = reporter(report) or unheard

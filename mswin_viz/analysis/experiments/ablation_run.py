@@ -20,12 +20,14 @@ from mswin_viz.analysis.measures.matching import Matching, sample_matching
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.sets.layouts import query_and_gallery
+from mswin_viz.data.shown_text import counted
 from mswin_viz.data.storage.temporary_folders import temporary_folder
 from mswin_viz.data.synthetic.crowd import Crowd
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.model.addon.own import prepared_addon
 from mswin_viz.model.addon.parts import addon_words
 from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.given import checked_model
 from mswin_viz.model.training.labelled_tokens import labelled_tokens, token_layout
 
 SPLITS = ("standard", "look_alikes")
@@ -138,6 +140,7 @@ def ablate_people(
     >>> list(stored["rows"]), list(stored["scores"])
     (['plain_cls', 'windows_4_8'], ['standard'])
     """
+    checked_model(model)
     start, needs_whole = time.perf_counter(), plan.needs_whole_tokens
     plan.head_rows(
         model.dim, math.prod(model.grid)
@@ -193,10 +196,11 @@ def ablate_samples(
         for name, some in (("train", training), ("test", test))
     )
     n_out = len(out) + len(out_of_test)
+    left_out = f"; {counted(n_out, 'samples')} left out" if n_out else ""
     words = (
-        f"Heads trained on the frozen tokens of {len(first)} samples of {len(set(first.pids.tolist()))} identities; "
-        f"measured on {len(second)} samples of {len(set(second.pids.tolist()))} others"
-        f"{f'; {n_out} samples left out' if n_out else ''}.{''.join(f' {note}' for note in notes)}"
+        f"Heads trained on the frozen tokens of {counted(len(first), 'samples')} of {counted(len(set(first.pids.tolist())), 'identities')}; "
+        f"measured on {counted(len(second), 'samples')} of {counted(len(set(second.pids.tolist())), 'others')}"
+        f"{left_out}.{''.join(f' {note}' for note in notes)}"
     )
     ablation = run_ablation(model, [first], {"test": second}, plan, progress=progress)
     settings = _settings(model, plan, words, first.metric) | {"left_out": n_out, "rule": second.rule}
@@ -213,7 +217,7 @@ def checked_samples(
     if not training or not test or shared:
         raise DataError(
             "an ablation trains on a training split and measures on other identities: got "
-            f"{len(training)} training and {len(test)} test samples, {len(shared)} identities in both; check the "
+            f"{len(training):,} training and {counted(len(test), 'test samples')}, {counted(len(shared), 'identities')} in both; check the "
             "layout with `mswin-viz doctor`"
         )
     check_trainable(np.array([sample.pid for sample in training]))
@@ -239,16 +243,16 @@ def _few_identities(
     n = len({int(matching.pids[image]) for image in queries if len(places.around(image)[0])})
     if 2.0 ** (1 - n) >= ALPHA:
         yield (
-            f"Only {n} {'identity has' if n == 1 else 'identities have'} a query with a match: too few to tell any "
+            f"Only {counted(n, 'identities have', 'identity has')} a query with a match: too few to tell any "
             "difference by a test over identities, which needs six for p < 0.05; measure on more."
         )
 
 
 def _settings(model: Model, plan: AblationPlan, words: str, metric: str) -> dict[str, Any]:
     """What a summary says of its run: ``words`` and how the heads were trained, the model, and the plan."""
-    seeds = f"{plan.n_seeds} {'seed' if plan.n_seeds == 1 else 'seeds'}"
+    seeds = counted(plan.n_seeds, "seeds")
     return {
-        "words": f"{words} {plan.schedule.steps} steps, {seeds}, raw features, {metric}.",
+        "words": f"{words} {counted(plan.schedule.steps, 'steps')}, {seeds}, raw features, {metric}.",
         "model": model.provenance_items,
         "plan": dataclasses.asdict(dataclasses.replace(plan, addon=None)) | {"addon": _own(model, plan)},
     }

@@ -7,7 +7,6 @@ from typing import NamedTuple, Unpack
 
 import numpy as np
 
-from mswin_viz.analysis.embeddings.given import checked_model
 from mswin_viz.analysis.experiments.occluded_images import Cover, covered_rows, fill_words
 from mswin_viz.analysis.experiments.occlusion_measures import FeatureRows, Ranking, Row, Split, points_of
 from mswin_viz.analysis.experiments.occlusion_passes import Passes, other_readers, own_readers
@@ -20,8 +19,10 @@ from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import Progress, StepCounter, progress_bar, reporter
 from mswin_viz.data.sample import Sample, listed_samples
 from mswin_viz.data.sets.layouts import query_and_gallery
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import DataError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.given import checked_model
 
 
 def occlusion_curves(
@@ -148,7 +149,7 @@ def _plan(model: Model, samples: Sequence[Sample], request: OcclusionRequest, sp
     if not any(at in split.query for at, _ in every) or not any(at in split.gallery for at, _ in every):
         raise DataError(
             f"an occlusion curve needs query and gallery images in {' or '.join(request.modalities)}: got "
-            f"{len(every)} images; choose other modalities"
+            f"{counted(len(every), 'images')}; choose other modalities"
         )
     of_queries = [row for row in every if row[0] in split.query]
     return _Plan(covers, every, of_queries, request.masked == "both")
@@ -184,7 +185,7 @@ def _measured(
             reports[feature] = report
             if passes.steps.passed(1):
                 raise StoppedError(
-                    f"occlusion was stopped after {passes.steps.done} of {passes.steps.total} steps"
+                    f"occlusion was stopped after {passes.steps.done} of {counted(passes.steps.total, 'steps')}"
                 )
         place = {"modality": name, "fraction": fraction, "rows": cover.n_rows, "masked": cover.fraction}
         result.points.extend(points_of(reports, ranking, leading, place))
@@ -200,7 +201,7 @@ def _record(results: Sequence[_Result], passes: Passes, plan: _Plan, ranking: Ra
     if not kept:
         raise DataError(
             "an occlusion curve needs a query and a gallery image that could be encoded: "
-            f"{len(passes.failed)} of {len(plan.every)} images failed"
+            f"{len(passes.failed)} of {counted(len(plan.every), 'images')} failed"
         )
     names = tuple(results[0].ap[kept[0]])
     own = (*passes.readers, *passes.others)

@@ -16,7 +16,7 @@ from mswin_viz.analysis.token_checks import finite_images
 from mswin_viz.data.images.picture_facts import PictureFacts
 from mswin_viz.data.progress import StepCounter
 from mswin_viz.data.sample import Sample
-from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.shown_text import counted, short_text
 from mswin_viz.errors import DataError, ImageError, ImageFileError, OptionError, StoppedError
 from mswin_viz.model.addon_loading import addon_of
 from mswin_viz.model.encoder.backbone import Model
@@ -54,7 +54,7 @@ class Passes:
             for start in range(0, len(wanted), self.request.batch_size):
                 if self.steps.stopping():
                     raise StoppedError(
-                        f"occlusion was stopped after {self.steps.done} of {self.steps.total} steps"
+                        f"occlusion was stopped after {self.steps.done} of {counted(self.steps.total, 'steps')}"
                     )
                 some = wanted[start : start + self.request.batch_size]
                 found, tokens = self._tokens(cover, some)

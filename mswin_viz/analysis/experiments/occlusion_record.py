@@ -10,6 +10,7 @@ import numpy as np
 
 from mswin_viz.analysis.measures.comparison_record import ALPHA
 from mswin_viz.analysis.measures.joined import modality_words
+from mswin_viz.data.shown_text import counted
 from mswin_viz.model.encoder.encoded_batch import Failure
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class OcclusionCurves:
         if self.failed:
             n, why = len(self.failed), self.failed[0].reason
             words.append(
-                f"{n} images were left out, the first because: {why}"
+                f"{counted(n, 'images')} were left out, the first because: {why}"
                 if n > 1
                 else f"1 image was left out: {why}"
             )
@@ -158,8 +159,8 @@ class OcclusionCurves:
             return [f"{head}: nothing is measured, since no query has a match."]
         from_to = ", ".join(f"{name} {a.mAP:.1%} to {b.mAP:.1%}" for name, (a, b) in ends.items())
         words = [
-            f"{head}, {first:.0%} to {last:.0%} of the rows covered: mAP {from_to}, over {a_point.n_queries} queries "
-            f"of {a_point.n_identities} identities."
+            f"{head}, {first:.0%} to {last:.0%} of the rows covered: mAP {from_to}, over {counted(a_point.n_queries, 'queries')} "
+            f"of {counted(a_point.n_identities, 'identities')}."
         ]
         if a_point.n_identities == 1:
             return [*words, f"{head}: only one identity has a match, and a test needs two."]

@@ -22,13 +22,14 @@ from mswin_viz.data.images.image_source import MODALITIES, ImageSource, source_f
 from mswin_viz.data.images.picture_facts import warn_of
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import progress_bar
-from mswin_viz.data.sample import Sample
+from mswin_viz.data.sample import Sample, listed_samples
 from mswin_viz.data.sets.layouts import query_and_gallery
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.data.storage.temporary_folders import temporary_folder
 from mswin_viz.errors import DataError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.encoded_batch import EncodedBatch, Failure, encoded_batch
+from mswin_viz.model.encoder.given import checked_model
 from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.fingerprint import how_it_runs, weights_hash
 from mswin_viz.model.tokens.tokens import Tokens
@@ -103,6 +104,7 @@ def sample_tokens(
     >>> tuple(world.tokens["RGB"].patches.shape)  # all that windows of 4, 8 and 16 see of 128 tokens
     (8, 16, 512)
     """
+    model, samples = checked_model(model), samples if isinstance(samples, Store) else listed_samples(samples)
     chosen = options_of(Encoding, options, function="sample_tokens")
     rule = sample_matching(samples, rule).rule
     known, left_out = _with_one_set_of_modalities(samples)
@@ -134,7 +136,7 @@ def _with_one_set_of_modalities(samples: Sequence[Sample]) -> tuple[list[Sample]
     """Samples of known identity cut to the commonest set of modalities; those that lack one, and why."""
     if not any(sample.pid >= 0 for sample in samples):
         raise DataError(
-            f"samples to train or measure on need identities: got none in {len(samples)} samples; lay them out as a "
+            f"samples to train or measure on need identities: got none in {counted(len(samples), 'samples')}; lay them out as a "
             "data set, or list them in a manifest with a pid column"
         )
     sets = Counter(frozenset(sample.images) for sample in samples if sample.pid >= 0)

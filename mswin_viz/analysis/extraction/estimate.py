@@ -16,6 +16,7 @@ from mswin_viz.analysis.extraction.options import ExtractOptions, limited, setti
 from mswin_viz.analysis.extraction.shard_work import ShardWork
 from mswin_viz.analysis.extraction.tower_pass import tower_pass
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import counted
 from mswin_viz.data.storage.destinations import destination
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.preprocessing import fitting_rule
@@ -57,7 +58,7 @@ class ExtractionEstimate:
     def __str__(self) -> str:
         free = "" if self.n_free is None else f", {self.n_free / 1e9:,.1f} GB are free"
         return (
-            f"{self.n_images:,} images in {self.n_shards:,} shard{'' if self.n_shards == 1 else 's'}: about {self.n_bytes / 1e9:,.3f} GB{free}; about "
+            f"{counted(self.n_images, 'images')} in {counted(self.n_shards, 'shards')}: about {self.n_bytes / 1e9:,.3f} GB{free}; about "
             f"{_time(self.seconds)} at {self.images_per_second:,.1f} images a second, as tried on the first ones"
         )
 

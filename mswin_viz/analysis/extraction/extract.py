@@ -19,7 +19,7 @@ from mswin_viz.analysis.extraction.ray_engine import on_ray
 from mswin_viz.analysis.extraction.shard_work import Done, ShardWork, work_on_shards
 from mswin_viz.data.progress import Progress, progress_bar
 from mswin_viz.data.sample import Sample
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, n_of, shown_text
 from mswin_viz.data.storage.destinations import check_space, destination
 from mswin_viz.data.storage.file_locks import locked
 from mswin_viz.data.storage.worker_processes import WorkerProcesses
@@ -127,7 +127,7 @@ def _warn_of(store: Store) -> None:
     """What is worth knowing of the pictures; of many shards one sentence, or they would fill the screen."""
     of_shards = [commit.notes for commit in store.commits if commit.notes]
     if len(of_shards) > 1:
-        first = f"{len(of_shards)} of {len(store.commits)} shards have notes on their pictures, which are in"
+        first = f"{n_of(len(of_shards), len(store.commits), 'shards')} {'has notes on its' if len(of_shards) == 1 else 'have notes on their'} pictures, which are in"
         warnings.warn(f"{first} store.notes; of the first: {of_shards[0][0]}", stacklevel=3)
         return
     for note in of_shards[0] if of_shards else ():
@@ -166,7 +166,7 @@ def _run(work: ShardWork, todo: Sequence[int], chosen: ExtractSettings) -> None:
         return
     total = sum(len(work.plan.shard(number).images) for number in todo)
     n_bytes = total * work.record.bytes_of_row
-    check_space(work.folder, n_bytes, f"{total:,} images need about", _FREE)
+    check_space(work.folder, n_bytes, f"{counted(total, 'images need', 'image needs')} about", _FREE)
     n_done, n_there = 0, work.plan.n_images - total
     with progress_bar(
         total=work.plan.n_images,
@@ -179,7 +179,7 @@ def _run(work: ShardWork, todo: Sequence[int], chosen: ExtractSettings) -> None:
             bar.update(done.n_images)
             n_done += done.n_images
             if chosen.report is not None and done.n_images:
-                words = f"extracting: {n_there + n_done:,} of {work.plan.n_images:,} images"
+                words = f"extracting: {n_there + n_done:,} of {counted(work.plan.n_images, 'images')}"
                 chosen.report(Progress(n_there + n_done, work.plan.n_images, words))
 
 

@@ -26,6 +26,7 @@ from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.parts import window_parts
 from mswin_viz.model.addon.sliding_window import checked_scales
 from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.given import checked_model
 from mswin_viz.model.encoder.precision import precision_words
 from mswin_viz.model.encoder.preprocessing import resizing_words
 from mswin_viz.model.fingerprint import addon_hash, weights_hash
@@ -128,9 +129,7 @@ def work_of(
     samples: Sequence[Sample], folder: Path, model: Model | None, settings: ExtractSettings
 ) -> ShardWork:
     """What is to be done for these samples in that folder."""
-    model = load_model() if model is None else model
-    if not isinstance(model, Model):
-        raise OptionError(f"model must be a model: got {model!r:.60}; make one with mswin_viz.load_model")
+    model = load_model() if model is None else checked_model(model)
     modalities = tuple(settings.modalities)
     plan = StorePlan(samples, modalities, max(1, settings.shard_images // max(1, len(modalities))))
     on_gpu = model.device.type == "cuda"

@@ -68,8 +68,13 @@ def item_files(table: EmbeddingTable, row: int, modality: str) -> Mapping[str, P
     return {key: file for name in modality.split("+") for key, file in of_name[name].items()}
 
 
+def in_usual_order(names: tuple[str, ...]) -> list[str]:
+    """Modalities as they are usually named: RGB, NI, TI, then others."""
+    return sorted(names, key=lambda name: MODALITIES.index(name) if name in MODALITIES else len(MODALITIES))
+
+
 def _groups(table: EmbeddingTable, feature: str) -> Iterator[Compared]:
-    values, names = getattr(table, feature), _in_order(table.modalities)
+    values, names = getattr(table, feature), in_usual_order(table.modalities)
     joined = np.zeros((0, len(names)), np.int64)
     if len(names) > 1 and not any("+" in name for name in names):
         joined = _rows_of_whole_samples(table, names)
@@ -86,10 +91,6 @@ def _groups(table: EmbeddingTable, feature: str) -> Iterator[Compared]:
         )
         if asked.any():
             yield _checked(table, name, rows, asked, values[rows])
-
-
-def _in_order(names: tuple[str, ...]) -> list[str]:
-    return sorted(names, key=lambda name: MODALITIES.index(name) if name in MODALITIES else len(MODALITIES))
 
 
 def _rows_of_whole_samples(table: EmbeddingTable, names: list[str]) -> Int[np.ndarray, "sample modality"]:

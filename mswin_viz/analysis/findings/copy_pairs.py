@@ -102,5 +102,5 @@ def few_words(copies: list[CopyPairs]) -> list[str]:
         if few
         else []
     )
-    unread = f"{n_unread:,} with pictures that cannot be read are compared by features alone."
+    unread = f"{n_unread:,} with pictures that cannot be read {'is' if n_unread == 1 else 'are'} compared by features alone."
     return [*notes, unread] if n_unread else notes

@@ -7,7 +7,8 @@ from mswin_viz.analysis.findings.compared import compared_items, item_files
 from mswin_viz.analysis.findings.copy_pairs import CopyPairs, copy_pairs, few_words, n_steps
 from mswin_viz.analysis.findings.exact_copies import SAME, how_alike, same_files
 from mswin_viz.analysis.findings.outlying import UNUSUAL
-from mswin_viz.analysis.findings.record import Finding, Findings, findings_of, named
+from mswin_viz.analysis.findings.record import Finding, Findings, findings_of, named_beside
+from mswin_viz.analysis.findings.same_file_pairs import one_for_two_samples
 from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
 
 _NEAR = "near"
@@ -31,7 +32,7 @@ def near_duplicates(
     around both (the median distance to the 2nd to 10th nearest), and copies that were brightened or cut are mostly missed.
 
     Exact copies are told apart: the same file (equal bytes, in any two modalities or samples), the same pixels once decoded, or the
-    same features.
+    same features. Two samples that share files are one finding, with every modality in which they do.
 
     Parameters
     ----------
@@ -64,8 +65,7 @@ def near_duplicates(
     steps = StepCounter(n, reporter(report), stop, "looking for copies")
     copies = [copy_pairs(table, group, steps, read_files=read_files) for group in groups]
     found = [one for pairs in copies for one in pair_findings(table, pairs, read_files=read_files)]
-    if read_files:
-        found += _same_files_elsewhere(table, found)
+    found = one_for_two_samples(table, found, same_files(table) if read_files else [])
     found.sort(key=in_order)
     words = f"Listed: pairs with the same file, pixels or features; and {cut_words(copies, read_files=read_files)}."
     return findings_of(
@@ -117,7 +117,7 @@ def in_order(one: Finding) -> tuple[int, float, int]:
 
 def _finding(table: EmbeddingTable, pair: tuple[int, int], modality: str, part: float, alike: str) -> Finding:
     row, other = pair
-    who = named(table, other) + _where(table, row, other)
+    who = named_beside(table, row, other)
     reason = {
         SAME[0]: f"the same file as {who}",
         SAME[1]: f"another file with the same pixels as {who}",
@@ -125,26 +125,3 @@ def _finding(table: EmbeddingTable, pair: tuple[int, int], modality: str, part: 
         "": f"{100 * part:.2g} % of the usual distance away from {who}",
     }[alike]
     return Finding(row, modality, alike or _NEAR, 1.0 if alike else 1 - part, reason, (other,))
-
-
-def _where(table: EmbeddingTable, row: int, other: int) -> str:
-    splits = [str(table.split[one]) for one in (row, other)]
-    return f" in {splits[1]} (this one: {splits[0]})" if splits[0] != splits[1] and all(splits) else ""
-
-
-def _same_files_elsewhere(table: EmbeddingTable, found: list[Finding]) -> list[Finding]:
-    """Copies of single files: between modalities, or of one modality of samples that otherwise differ."""
-    known = {frozenset((one.row, one.evidence[0])) for one in found if one.what == SAME[0]}
-    whole = {
-        frozenset((int(table.sample[a]), int(table.sample[b]))) for a, b in (tuple(pair) for pair in known)
-    }
-    more = []
-    for images in same_files(table):
-        first = images[0]
-        for image in images[1:]:
-            samples = frozenset((int(table.sample[first.row]), int(table.sample[image.row])))
-            if samples in whole and first.modality == image.modality:
-                continue
-            words = f"its {first.modality} file is the {image.modality} file of {named(table, image.row)}"
-            more.append(Finding(first.row, str(table.modality[first.row]), SAME[0], 1.0, words, (image.row,)))
-    return more

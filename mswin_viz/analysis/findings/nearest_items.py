@@ -11,6 +11,7 @@ import numpy as np
 from mswin_viz.analysis.findings.compared import Compared
 from mswin_viz.analysis.measures.ranking import similarities
 from mswin_viz.data.progress import StepCounter
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import StoppedError
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def nearest_items(group: Compared, wanted: Mapping[str, Wanted], steps: StepCoun
     for start in range(0, n, at_once):
         if steps.stopping():
             raise StoppedError(
-                f"looking for neighbours was stopped after {steps.done} of {steps.total} items"
+                f"looking for neighbours was stopped after {steps.done} of {counted(steps.total, 'items')}"
             )
         items = np.arange(start, min(start + at_once, n))
         similar = np.asarray(similarities(group.features[items], group.features, group.metric))

@@ -92,8 +92,10 @@ def median_by(keys: Int[np.ndarray, " item"], values: Float[np.ndarray, " item"]
     is_there = np.isfinite(values) & (keys >= 0)
     order = np.argsort(keys[is_there], kind="stable")
     every, starts = np.unique(keys[is_there][order], return_index=True)
-    parts = np.split(values[is_there][order], starts[1:])
-    return {int(one): float(np.median(part)) for one, part in zip(every, parts, strict=True) if len(part)}
+    parts = np.split(values[is_there][order], starts)[
+        1:
+    ]  # the first is what stands before the first identity: nothing
+    return {int(one): float(np.median(part)) for one, part in zip(every, parts, strict=True)}
 
 
 def _nearest_person(key: np.ndarray, across: Nearest, one: int) -> tuple[int, float, np.ndarray]:

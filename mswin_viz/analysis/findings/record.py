@@ -14,7 +14,7 @@ from mswin_viz.analysis.findings.compared import Compared, item_files
 from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.sample import label_of
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +121,7 @@ class Findings:
     def sentences(self) -> list[str]:
         """How many there are among how many, when something is listed, and what could not be looked at."""
         one, many = _THINGS[self.kind]
-        n = f"{len(self):,} {one if len(self) == 1 else many}" if len(self) else f"No {one}"
+        n = counted(len(self), many, one) if len(self) else f"No {one}"
         return [f"{n} among {self.n_checked:,} {self._items}.", self.criterion, *self.notes]
 
     @property
@@ -186,6 +186,13 @@ def named(table: EmbeddingTable, row: int) -> str:
     return known or shown_text(table.path[row].name)
 
 
+def named_beside(table: EmbeddingTable, row: int, other: int) -> str:
+    """:func:`named` of another row, with its split where that is not the split of ``row``."""
+    mine, theirs = str(table.split[row]), str(table.split[other])
+    where = f" in {theirs} (this one: {mine})" if mine != theirs and mine and theirs else ""
+    return named(table, other) + where
+
+
 def _notes_of(table: EmbeddingTable, checked: Sequence[Compared]) -> list[str]:
     """How items were compared where not all were compared alike, and which were left out."""
     notes = []
@@ -196,8 +203,10 @@ def _notes_of(table: EmbeddingTable, checked: Sequence[Compared]) -> list[str]:
         notes.append(f"Not every sample has every modality: {parts}.")
     n_bad = sum(group.n_left_out for group in checked)
     if n_bad:
-        notes.append(f"{n_bad:,} left out: their features have no direction or are not finite.")
+        notes.append(
+            f"{n_bad:,} left out: {'its' if n_bad == 1 else 'their'} features have no direction or are not finite."
+        )
     if table.failed:
         n = len(table.failed)
-        notes.append(f"{n:,} {'image has' if n == 1 else 'images have'} no features, see table.failed.")
+        notes.append(f"{counted(n, 'images have', 'image has')} no features, see table.failed.")
     return notes

@@ -10,6 +10,7 @@ from mswin_viz.analysis.findings.copy_pairs import copy_pairs, few_words, n_step
 from mswin_viz.analysis.findings.near_duplicates import cut_words, in_order, pair_findings
 from mswin_viz.analysis.findings.people_leaks import PeopleLeaks, people_leaks
 from mswin_viz.analysis.findings.record import Findings, findings_of
+from mswin_viz.analysis.findings.same_file_pairs import one_for_two_samples
 from mswin_viz.analysis.measures.matching import matching
 from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
 from mswin_viz.errors import DataError
@@ -75,6 +76,7 @@ def split_leaks(
         for pairs in copies
         for one in pair_findings(table, pairs, read_files=read_files, between_splits=True)
     ]
+    found = one_for_two_samples(table, found)
     found = sorted([*found, *(one for each in people for one in each.found)], key=in_order)
     words = f"Listed: {cut_words(copies, read_files=read_files)}; and {_people_words(people)}."
     notes = [*few_words(copies), *who.notes()]

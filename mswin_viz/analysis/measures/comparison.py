@@ -23,6 +23,7 @@ from mswin_viz.analysis.measures.ranking import compared_rows
 from mswin_viz.analysis.measures.retrieval import RetrievalOptions, RetrievalRequest, report_of
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
+from mswin_viz.data.shown_text import counted, n_of
 from mswin_viz.errors import ShapeError, StoppedError
 
 if TYPE_CHECKING:
@@ -124,7 +125,9 @@ def compare(
         raise ShapeError(f"a comparison needs at least two images: got {len(a)}; add images")
     who = matching(pids, camids, rule=retrieving.rule, scenes=retrieving.scenes)
     if len(who) != len(a):
-        raise ShapeError(f"a comparison needs one pid for each of {len(a)} images: got ({len(who)},)")
+        raise ShapeError(
+            f"a comparison needs one pid for each of {counted(len(a), 'images')}: got ({len(who)},)"
+        )
     steps = StepCounter(_STEPS, reporter(rest.report), rest.stop, "comparing plain with enhanced")
     before, after = (_step(steps, report_of(rows, who, retrieving)) for rows in (a, b))
     paired = _step(steps, paired_retrieval(before, after, draws=rest.draws, flips=rest.flips, seed=rest.seed))
@@ -154,17 +157,19 @@ def _split(options: CompareOptions) -> tuple[RetrievalRequest, _Request]:
 def _step(steps: StepCounter, result: _Result) -> _Result:
     """The result of a step, which is counted; or a stop."""
     if steps.passed(1):
-        raise StoppedError(f"stopped on request after {steps.done} of {steps.total} steps of the comparison")
+        raise StoppedError(
+            f"stopped on request after {steps.done} of {counted(steps.total, 'steps')} of the comparison"
+        )
     return result
 
 
 def _notes(plain: np.ndarray, enhanced: np.ndarray, wanted: int, used: int) -> Iterator[str]:
     n = len(plain)
     if used < wanted:
-        yield f"Overlap of {wanted} neighbours was asked for; {n} images allow {used}, which were used."
+        yield f"Overlap of {counted(wanted, 'neighbours')} was asked for; {counted(n, 'images allow', 'image allows')} {used}, which were used."
     again = int((first_of_equals(plain, enhanced) != np.arange(n)).sum())
     if again:
         yield (
-            f"{again} of {n} images equal an earlier one in both spaces (as where the query set is the gallery); "
-            "here they count each time, as neighbours too."
+            f"{n_of(again, n, 'images')} {'equals' if again == 1 else 'equal'} an earlier one in both spaces (as where the query set is the gallery); "
+            f"here {'it counts' if again == 1 else 'they count'} each time, as {'a neighbour' if again == 1 else 'neighbours'} too."
         )

@@ -17,6 +17,7 @@ from mswin_viz.analysis.measures.paired_retrieval import (
 )
 from mswin_viz.analysis.measures.paired_statistics import Interval, PairedTest
 from mswin_viz.analysis.measures.retrieval_record import RetrievalReport
+from mswin_viz.data.shown_text import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,11 +170,11 @@ def _retrieval_words(comparison: Comparison) -> list[str]:
     kind = "all" if test.exact else "random"
     words = [
         f"mAP {comparison.plain.mAP:.1%} plain, {comparison.enhanced.mAP:.1%} enhanced, over {comparison.plain.queries} "
-        f"({len(comparison.identities)} {'identity' if comparison.unmeasured else 'identities'}), ranked by "
+        f"({counted(len(comparison.identities), 'identities')}), ranked by "
         f"{comparison.plain.ranking_words}; change "
         f"{_points(gap.value)}{_range(gap)}.",
         *comparison.plain.unanswered_sentences(),
-        f"Average precision rose for {up} {'identity' if up == 1 else 'identities'} and fell for {down}.",
+        f"Average precision rose for {counted(up, 'identities')} and fell for {down}.",
         "Change of "
         + ", ".join(f"Rank-{rank} {_points(change)}" for rank, change in comparison.cmc_change.items())
         + ".",
@@ -220,7 +221,7 @@ def _space_words(comparison: Comparison) -> list[str]:
         "further apart; cameras are not told apart here)."
     )
     return [
-        f"Of an image's {comparison.k} nearest others, {comparison.overlap.mean():.0%} stay the same (mean over images): how "
+        f"Of an image's {counted(comparison.k, 'nearest others')}, {comparison.overlap.mean():.0%} stay the same (mean over images): how "
         "much moved, not whether for the better.",
         "Silhouettes need two identities, and two images of one: not measured."
         if np.isnan(plain)

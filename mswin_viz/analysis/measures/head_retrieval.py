@@ -10,7 +10,9 @@ import numpy as np
 from mswin_viz.analysis.arrays import known_numbers
 from mswin_viz.analysis.measures.retrieval import retrieval
 from mswin_viz.analysis.measures.retrieval_record import RetrievalReport
-from mswin_viz.errors import OptionError
+from mswin_viz.data.shown_text import counted, n_of
+from mswin_viz.data.storage.given_kinds import of_kind
+from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.training.heads import Head, enhanced_features
 from mswin_viz.model.training.labelled_tokens import LabelledTokens
 
@@ -52,11 +54,17 @@ def held_out(
     ((96,), 6)
     """
     numbers = known_numbers(pids, "pids")
+    if numbers.ndim != 1:
+        raise ShapeError(f"pids are one number for each image: got shape {numbers.shape}; give a list")
     known = np.unique(numbers[numbers >= 0])
     n_held = round(fraction * len(known))
     if not 2 <= n_held <= len(known) - 2:
         n_unknown = int((numbers < 0).sum())
-        unknown = f" ({n_unknown} of {len(numbers)} images are of unknown identity)" if n_unknown else ""
+        unknown = (
+            f" ({n_of(n_unknown, len(numbers), 'images')} {'is' if n_unknown == 1 else 'are'} of unknown identity)"
+            if n_unknown
+            else ""
+        )
         advice = "choose another fraction" if len(known) >= 4 else "add identities"
         raise OptionError(
             f"validation and training need at least two identities each: {fraction:g} of {len(known)} holds out "
@@ -71,7 +79,7 @@ def check_trainable(pids: Int[np.ndarray, " image"]) -> None:
     if (counts > 1).sum() < 2:
         raise OptionError(
             "training needs at least two identities with two images each: got "
-            f"{(counts > 1).sum()} such among {len(counts)} identities of {len(pids)} images; add images, or give "
+            f"{(counts > 1).sum()} such among {counted(len(counts), 'identities')} of {counted(len(pids), 'images')}; add images, or give "
             "their pid (a manifest has a column of that name)"
         )
 
@@ -100,6 +108,8 @@ def validation_map(world: LabelledTokens, *, joined: bool = True) -> Callable[[H
     >>> 0.5 < score(None) <= 1  # mAP of the plain CLS
     True
     """
+
+    of_kind(world, LabelledTokens, "world must be labelled tokens", "make them with mswin_viz.sample_tokens")
 
     def score(head: Head | None) -> float:
         features = head_features(world, head)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mswin_viz.analysis.arrays import known_numbers
+from mswin_viz.data.shown_text import n_of
 from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
@@ -97,7 +98,10 @@ class Matching:
             return ()
         which, there = "No", ""
         if n_unknown < len(rows):
-            which, there = f"{n_unknown} of {len(rows)} images have no", " there"
+            which, there = (
+                f"{n_of(n_unknown, len(rows), 'images')} {'has' if n_unknown == 1 else 'have'} no",
+                " there",
+            )
         return (
             f"{which} {self.rule} numbers, so the {self.rule} rule leaves out only the query itself{there}. "
             "Near-duplicates of the same shot count as matches, so values are higher than those of a protocol that knows "

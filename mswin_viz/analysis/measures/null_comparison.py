@@ -11,6 +11,7 @@ import numpy as np
 from mswin_viz.analysis.measures.comparison import CompareOptions, compare
 from mswin_viz.analysis.measures.comparison_record import Comparison
 from mswin_viz.data.progress import StepCounter, reporter
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, StoppedError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class NullComparison:
         as_good = [name for name, comparison in self.against.items() if comparison.verdict != "better"]
         words = [
             f"Change of mAP from plain, over {self.trained.plain.queries}: trained {100 * change:+.1f} points; "
-            f"{len(changes)} add-ons that learned "
+            f"{counted(len(changes), 'add-ons')} that learned "
             f"nothing {100 * changes.min():+.1f} to {100 * changes.max():+.1f} points.",
             f"{n_as_much} of them {'raises' if n_as_much == 1 else 'raise'} mAP at least as much as the trained one.",
         ]
@@ -142,7 +143,9 @@ def compare_with_nulls(
 
     def compared(a: np.ndarray, b: np.ndarray) -> Comparison:
         if steps.stopping():
-            raise StoppedError(f"stopped on request after {steps.done} of {steps.total} comparisons")
+            raise StoppedError(
+                f"stopped on request after {steps.done} of {counted(steps.total, 'comparisons')}"
+            )
         comparison = compare(a, b, pids, camids, **options)
         steps.passed(1)
         return comparison

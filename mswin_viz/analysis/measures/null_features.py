@@ -12,6 +12,7 @@ import torch
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.given import checked_model
 from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.model.training.shuffled_weights import shuffled
 from mswin_viz.model.training.untrained import with_untrained_addon
@@ -65,6 +66,7 @@ def null_features(
     >>> {name: features.shape for name, features in nulls.items()}
     {'shuffled, seed 0': (4, 512), 'shuffled, seed 1': (4, 512), 'zero shift': (4, 512)}
     """
+    checked_model(model)
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown or not kinds or seeds < 1:
         raise OptionError(

@@ -15,6 +15,7 @@ from mswin_viz.analysis.arrays import chosen_rows, real_numbers
 from mswin_viz.analysis.measures.ranking import DIGITS, check_metric, compared_rows
 from mswin_viz.analysis.measures.reranking_record import Reranking, check_reranking
 from mswin_viz.data.progress import Stop
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, ShapeError, StoppedError
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ def rerank(
     result = np.empty((len(queries), len(others)), np.float32)
     for block in reranked_blocks(rows, queries, others, reranking, metric=metric, step=step):
         if stop is not None and stop():
-            raise StoppedError(f"re-ranking was stopped after {start} of {len(queries)} queries")
+            raise StoppedError(f"re-ranking was stopped after {start} of {counted(len(queries), 'queries')}")
         result[start : start + len(block)] = -block
         start += len(block)
     return result

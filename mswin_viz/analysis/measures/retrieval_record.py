@@ -11,6 +11,7 @@ import numpy as np
 from mswin_viz.analysis.measures.matching import unanswered_words
 from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.analysis.measures.reranking_record import Reranking
+from mswin_viz.data.shown_text import counted, n_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -97,8 +98,9 @@ class RetrievalReport:
     @property
     def queries(self) -> str:
         """Over how many queries the measures are, such as ``"96 of 120 queries"``, or ``"120 queries"``."""
-        of = f" of {self.n_queries}" if self.n_answered < self.n_queries else ""
-        return f"{self.n_answered}{of} {'query' if self.n_queries == 1 else 'queries'}"
+        if self.n_answered < self.n_queries:
+            return n_of(self.n_answered, self.n_queries, "queries")
+        return counted(self.n_queries, "queries")
 
     @property
     def per_identity_ap(self) -> dict[int, float]:
@@ -132,7 +134,7 @@ class RetrievalReport:
     def unanswered_sentences(self) -> list[str]:
         """How many queries have no match, and why; nothing where all have one."""
         n = self.n_queries - self.n_answered
-        return [f"{n} {'query has' if n == 1 else 'queries have'} no match: {self.cause}."] if n else []
+        return [f"{counted(n, 'queries have', 'query has')} no match: {self.cause}."] if n else []
 
     @property
     def cause(self) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mswin_viz.analysis.arrays import unit_rows
 from mswin_viz.analysis.measures.ranking import DIGITS
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
@@ -57,11 +58,11 @@ def zero_shot(
     right, n_prompts = np.asarray(labels), len(texts)
     if right.shape != (len(images),):
         raise ShapeError(
-            f"zero-shot needs one label for each of {len(images)} images: got shape {right.shape}"
+            f"zero-shot needs one label for each of {counted(len(images), 'images')}: got shape {right.shape}"
         )
     if right.dtype.kind not in "iu" or right.min() < 0 or right.max() >= n_prompts:
         raise OptionError(
-            f"labels are indices of the {n_prompts} prompts, 0..{n_prompts - 1}: got {right.dtype} "
+            f"labels are indices of the {counted(n_prompts, 'prompts')}, 0..{n_prompts - 1}: got {right.dtype} "
             f"from {right.min()} to {right.max()}"
         )
     predictions = _nearest(images, texts)

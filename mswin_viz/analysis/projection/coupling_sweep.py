@@ -16,6 +16,7 @@ from mswin_viz.analysis.projection.request import MapOptions, MapRequest, check_
 from mswin_viz.analysis.projection.space import distinct, map_space, used_perplexity
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import StepCounter, reporter
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class CouplingSweep:
         return [
             *self.notes,
             *(
-                f"Coupling {c:g}: disparity of the halves {d:.3f}; of {self.k} neighbours in the full space the map "
+                f"Coupling {c:g}: disparity of the halves {d:.3f}; of {counted(self.k, 'neighbours')} in the full space the map "
                 f"keeps {a:.0%} (plain) and {b:.0%} (enhanced)."
                 for c, d, a, b in rows
             ),
@@ -93,7 +94,7 @@ class CouplingSweep:
         rises = int((np.diff(values) > _LEVEL).sum())
         if not rises:
             return f"The disparity rises at no step of the coupling: {listed}."
-        return f"The disparity rises at {rises} of {len(values) - 1} steps of the coupling: {listed}."
+        return f"The disparity rises at {rises} of {counted(len(values) - 1, 'steps')} of the coupling: {listed}."
 
     def to_pandas(self) -> pd.DataFrame:
         """One row for each coupling: ``coupling``, ``disparity``, ``plain_recall``, ``enhanced_recall``."""
@@ -158,7 +159,11 @@ def coupling_sweep(
             break
         recalls = [knn_recall(near, nearest(half, k)) for near, half in zip(in_space, places, strict=True)]
         rows.append((coupling, disparity(*places), *recalls))
-    cut = f"Stopped on request after {len(rows)} of {len(couplings)} maps." if steps.stopped else None
+    cut = (
+        f"Stopped on request after {len(rows)} of {counted(len(couplings), 'maps')}."
+        if steps.stopped
+        else None
+    )
     columns = np.array(rows, dtype=np.float64).reshape(len(rows), 4).T
     return CouplingSweep(
         couplings=columns[0],

@@ -16,6 +16,8 @@ from mswin_viz.analysis.arrays import real_numbers
 from mswin_viz.analysis.projection.affinities import affinities_to_new
 from mswin_viz.analysis.projection.record import Projection
 from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
+from mswin_viz.data.shown_text import counted
+from mswin_viz.data.storage.given_kinds import of_kind
 from mswin_viz.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ def extend(
     >>> added.plain.shape, added.stopped
     ((4, 2), False)
     """
+    of_kind(projection, Projection, "projection must be a map", "make one with mswin_viz.project")
     plain, enhanced = real_numbers(plain, "plain features"), real_numbers(enhanced, "enhanced features")
     if {plain.ndim, enhanced.ndim} != {2} or len(plain) != len(enhanced) or len(plain) == 0:
         raise ShapeError(
@@ -151,5 +154,5 @@ def _words(steps: StepCounter, joint: bool) -> tuple[str, ...]:
     unmoved = "New images were placed among the old ones, which did not move"
     words = [unmoved + (", without the coupling of a joint map." if joint else ".")]
     if steps.stopped:
-        words.append(f"Stopped on request after {steps.done} of {steps.total} iterations.")
+        words.append(f"Stopped on request after {steps.done} of {counted(steps.total, 'iterations')}.")
     return tuple(words)

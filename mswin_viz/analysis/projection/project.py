@@ -24,6 +24,7 @@ from mswin_viz.analysis.projection.request import MapOptions, MapRequest, check_
 from mswin_viz.analysis.projection.space import MapSpace, distinct, map_space, used_perplexity
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import StepCounter, reporter
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -103,7 +104,10 @@ def project(
     pair = distinct(plain, enhanced)
     perplexity, few = used_perplexity(request.perplexity, len(pair.kept))
     space = map_space(pair.plain, pair.enhanced, pca=request.pca)
-    n_steps, words = sum(STEPS) * (1 if method == "joint" else 2), f"projecting {len(pair.kept)} images"
+    n_steps, words = (
+        sum(STEPS) * (1 if method == "joint" else 2),
+        f"projecting {counted(len(pair.kept), 'images')}",
+    )
     steps = StepCounter(n_steps, reporter(request.report), request.stop, words)
     settings = MapSettings(
         method=method,
@@ -199,13 +203,13 @@ def _quality(features: np.ndarray, places: np.ndarray, k: int, steps: StepCounte
 def _fewer(wanted: int, used: int) -> str | None:
     if used == wanted:
         return None
-    return f"Quality by {wanted} neighbours was asked for; so few images allow {used}, which were used."
+    return f"Quality by {counted(wanted, 'neighbours')} was asked for; so few images allow {used}, which were used."
 
 
 def _unfinished(steps: StepCounter) -> str | None:
     if not steps.stopped:
         return None
-    return f"Stopped on request after {steps.taken} of {steps.total} iterations: this map is unfinished."
+    return f"Stopped on request after {steps.taken} of {counted(steps.total, 'iterations')}: this map is unfinished."
 
 
 def _apart(used: MapSettings, left: float) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial import procrustes
 
 from mswin_viz.analysis.measures.nearest import nearest, nearest_and_ranks, ranks_of
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, ShapeError
 
 if TYPE_CHECKING:
@@ -41,10 +42,12 @@ def map_quality(
     """
     n = len(features)
     if len(coordinates) != n:
-        raise ShapeError(f"each image has one place on the map: got {n} images and {len(coordinates)} places")
+        raise ShapeError(
+            f"each image has one place on the map: got {counted(n, 'images')} and {counted(len(coordinates), 'places')}"
+        )
     if not 1 <= k < n / 2:
         raise OptionError(
-            f"neighbours must be fewer than half of the {n} images, and at least one: got k={k}"
+            f"neighbours must be fewer than half of the {counted(n, 'images')}, and at least one: got k={k}"
         )
     features, coordinates = np.asarray(features, np.float64), np.asarray(coordinates, np.float64)
     on_map = nearest(coordinates, k)

@@ -9,6 +9,7 @@ import numpy as np
 
 from mswin_viz.analysis.projection.quality import MapQuality
 from mswin_viz.analysis.projection.space import MapSpace
+from mswin_viz.data.shown_text import counted, n_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -106,11 +107,13 @@ class Projection:
     @property
     def duplicates(self) -> str:
         """What was removed, in a sentence."""
-        if len(self.removed) == 0:
-            return f"No duplicates among {len(self.place_of)} images."
+        n = len(self.removed)
+        whose = "its" if n == 1 else "their"
+        if n == 0:
+            return f"No duplicates among {counted(len(self.place_of), 'images')}."
         return (
-            f"{len(self.removed)} of {len(self.place_of)} images were removed, because both their plain and "
-            "their enhanced features equal those of an earlier image (as where the query set is the gallery)."
+            f"{n_of(n, len(self.place_of), 'images')} {'was' if n == 1 else 'were'} removed, because both {whose} plain and "
+            f"{whose} enhanced features equal those of an earlier image (as where the query set is the gallery)."
         )
 
     def sentences(self) -> list[str]:
@@ -119,13 +122,13 @@ class Projection:
         coupled = "" if used.coupling is None else f", coupling {used.coupling:g}"
         halves = (("plain", self.plain_quality), ("enhanced", self.enhanced_quality))
         quality = [
-            f"Of the {k} nearest neighbours in the full {name} space, {half.knn_recall:.0%} are neighbours on its "
+            f"Of the {counted(k, 'nearest neighbours')} in the full {name} space, {half.knn_recall:.0%} are neighbours on its "
             f"map (trustworthiness {half.trustworthiness:.3f}, continuity {half.continuity:.3f})."
             for name, half in halves
             if not self.stopped
         ]
         return [
-            f"Map of {len(self.kept)} images: {used.method} t-SNE{coupled}, perplexity {used.perplexity:g}, "
+            f"Map of {counted(len(self.kept), 'images')}: {used.method} t-SNE{coupled}, perplexity {used.perplexity:g}, "
             f"{used.metric}, seed {used.seed}, {used.iterations} iterations.",
             self.duplicates,
             *self.notes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
@@ -13,6 +13,7 @@ from mswin_viz.analysis.projection.project import project
 from mswin_viz.analysis.projection.record import Projection
 from mswin_viz.analysis.projection.request import MapOptions
 from mswin_viz.data.progress import Progress, portion, reporter
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def project_some(
     >>> print(projection.notes[0])
     The map was computed of 16 of 24 images, drawn at random; the others were placed among them, without the coupling and without moving them. Its quality is that of the images drawn.
     """
-    n_images = len(plain)
+    n_images = len(plain) if isinstance(plain, Sized) else 0  # what has no length is refused by project()
     if most < 5:
         raise OptionError(f"a map is computed of at least 5 images: got most={most}")
     if n_images <= most:
@@ -84,7 +85,7 @@ def project_some(
     for rows in _blocks(others):
         if report is not None:
             done = _COMPUTING + (1 - _COMPUTING) * sum(len(part.plain) for part in parts) / len(others)
-            report(Progress(round(1000 * done), 1000, f"placing {len(others):,} more images"))
+            report(Progress(round(1000 * done), 1000, f"placing {counted(len(others), 'more images')}"))
         parts.append(extend(first, plain[rows], enhanced[rows], stop=stop))
         if parts[-1].stopped:
             return replace(first, stopped=True)
@@ -113,7 +114,7 @@ def _whole(
         places.append(place)
         scores.append(first.space.scores(features[is_enhanced], is_enhanced=bool(is_enhanced)))
     note = (
-        f"The map was computed of {len(drawn):,} of {n_images:,} images, drawn at random; the others were placed among "
+        f"The map was computed of {len(drawn):,} of {counted(n_images, 'images')}, drawn at random; the others were placed among "
         "them, without the coupling and without moving them. Its quality is that of the images drawn."
     )
     every, none = np.arange(n_images), np.arange(0)

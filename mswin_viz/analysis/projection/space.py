@@ -10,6 +10,7 @@ from sklearn.decomposition import PCA
 
 from mswin_viz.analysis.arrays import real_numbers, unit_rows
 from mswin_viz.analysis.measures.feature_spaces import feature_pair, first_of_equals
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def used_perplexity(wanted: float, n_images: int) -> tuple[float, str | None]:
     if wanted <= most:
         return float(wanted), None
     return most, (
-        f"Perplexity {wanted:g} was asked for; {n_images} images allow (n - 1) / 3 = {most:.4g}, which was used."
+        f"Perplexity {wanted:g} was asked for; {counted(n_images, 'images')} allow (n - 1) / 3 = {most:.4g}, which was used."
     )
 
 

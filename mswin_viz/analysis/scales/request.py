@@ -22,6 +22,7 @@ from mswin_viz.analysis.windows.activations import (
     seen_patches,
     seen_tokens,
 )
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, ScaleError
 from mswin_viz.model.tokens.tokens import Tokens
 
@@ -87,7 +88,7 @@ class ViewRequest:
             raise OptionError(f"value must be one of {', '.join(VALUES)}: got {self.value!r}")
         if len(self.slots) != n_slots or not set(self.slots) <= set(SLOT_STATES):
             raise OptionError(
-                f"the fusion has {n_slots} slots, each one of {', '.join(SLOT_STATES)}: got {self.slots}"
+                f"the fusion has {counted(n_slots, 'slots')}, each one of {', '.join(SLOT_STATES)}: got {self.slots}"
             )
         return self
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from mswin_viz.analysis.shares.slots import Slot, SlotShares
 from mswin_viz.analysis.windows.geometry import WindowGeometry
+from mswin_viz.data.storage.stored_records import value_words
+from mswin_viz.errors import OptionError
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -162,3 +164,12 @@ class AddonMap(Protocol):
         ShapeError if the number of slots, or the tokens, do not fit the add-on.
         """
         ...
+
+
+def checked_map(weights: Any) -> AddonMap:
+    """The weights of an add-on. Raises OptionError for anything else."""
+    if callable(getattr(weights, "run", None)):
+        return weights
+    raise OptionError(
+        f"weights must be those of an add-on: got {value_words(weights)}; copy them with mswin_viz.fusion_weights"
+    )

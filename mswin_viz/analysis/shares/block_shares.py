@@ -15,6 +15,7 @@ from mswin_viz.analysis.shares.sums_in_words import sums_in_words
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import cls_of_pixels
+from mswin_viz.model.encoder.given import checked_model
 from mswin_viz.model.encoder.hooks import calls_of, outputs_of
 from mswin_viz.model.encoder.image_tags import Tags
 from mswin_viz.model.encoder.preprocessing import ModelImages
@@ -108,6 +109,7 @@ def cls_by_block(
     >>> n_images, bool(np.allclose(shares.heads.sum(axis=2) + shares.output_bias, shares.attention))
     (2, True)
     """
+    checked_model(model)
     neck = _neck(model)
     if any(not isinstance(getattr(block, "attn", None), nn.MultiheadAttention) for block in _blocks(model)):
         raise OptionError(

@@ -25,6 +25,7 @@ from mswin_viz.data.shown_text import numbered
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.block_outputs import block_outputs, tokens_from, tokens_of_pixels
+from mswin_viz.model.encoder.given import checked_model
 from mswin_viz.model.encoder.hooks import output_replaced
 from mswin_viz.model.encoder.image_tags import Tags
 from mswin_viz.model.encoder.preprocessing import ModelImages
@@ -160,6 +161,7 @@ def cls_by_patch(
     >>> round(float(split.score[0]), 2), round(float(split.patches.sum()), 2)  # of all patches
     (0.22, 0.08)
     """
+    checked_model(model)
     plan = SplitPlan(feature, baseline)
     return joined(
         [

@@ -21,6 +21,7 @@ from mswin_viz.analysis.shares.slot_windows import SlotWindows, slot_windows
 from mswin_viz.analysis.shares.slots import Slot, SlotShares
 from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.analysis.windows.geometry import WindowGeometry
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.tokens.tokens import Tokens
 
@@ -104,8 +105,8 @@ class FusionWeights:
         pooled = [None] * len(slots) if pooled is None else list(pooled)
         if not len(slots) == len(pooled) == len(self.scales):
             raise ShapeError(
-                f"a fusion of scales {self.scales} has {len(self.scales)} slots: got {len(slots)} slots "
-                f"and {len(pooled)} pooled vectors"
+                f"a fusion of scales {self.scales} has {counted(len(self.scales), 'slots')}: got {counted(len(slots), 'slots')} "
+                f"and {counted(len(pooled), 'pooled vectors')}"
             )
         given, tokens = tokens, checked_tokens(tokens)
         cls, seen = float64(tokens.cls), self._seen(given.patches, tokens)

@@ -15,6 +15,8 @@ from mswin_viz.analysis.shares.fusion import FusionWeights
 from mswin_viz.analysis.shares.fusion_layers import MixtureHead, MlpHead, Normed, NormedLayer
 from mswin_viz.analysis.shares.module_map import module_map
 from mswin_viz.analysis.shares.projected_layers import ProjectedHead, TokenProjection
+from mswin_viz.analysis.token_checks import ADDON
+from mswin_viz.data.storage.given_kinds import of_kind
 from mswin_viz.errors import OptionError
 from mswin_viz.model.addon.parts import GatedExperts, TwoLayers, WindowParts, window_parts
 from mswin_viz.model.tokens.tensors import tensors_of, versions
@@ -56,6 +58,7 @@ def fusion_weights(addon: nn.Module | None) -> AddonMap:
         raise OptionError(
             "weights can be copied only from an add-on: got None; decompose() accepts None directly"
         )
+    of_kind(addon, nn.Module, *ADDON)
     parts = window_parts(addon)
     settings = () if parts is None else parts.settings
     with _LOCK:

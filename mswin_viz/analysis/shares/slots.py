@@ -9,6 +9,7 @@ import numpy as np
 
 from mswin_viz.analysis.windows.activations import Origin
 from mswin_viz.analysis.windows.geometry import WindowGeometry, tiles, windows
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Slot:
             raise OptionError(f"no kernel is trained on 2-D tiles: got {self.tile}; use kernel='mean'")
         if self.tile is not None and self.scale != self.tile[0] * self.tile[1]:
             raise OptionError(
-                f"a tile of {self.tile} has {self.tile[0] * self.tile[1]} tokens: got scale {self.scale}"
+                f"a tile of {self.tile} has {counted(self.tile[0] * self.tile[1], 'tokens')}: got scale {self.scale}"
             )
 
     def geometry(self, grid: tuple[int, int]) -> WindowGeometry:

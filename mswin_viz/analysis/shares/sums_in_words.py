@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mswin_viz.data.shown_text import counted
+
 if TYPE_CHECKING:
     from jaxtyping import Float
 
@@ -29,5 +31,5 @@ def sums_in_words(
         )
         lines.append(f"{total:.4g} = {sums.removeprefix('+ ') or 0} (residual {residual[image]:.0e})")
     if len(score) > _MOST:
-        lines.append(f"... {len(score)} images")
+        lines.append(f"... {counted(len(score), 'images')}")
     return f"{name}({', '.join(lines)})" if len(lines) == 1 else "\n  ".join([f"{name}(", *lines]) + "\n)"

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from mswin_viz.analysis.shares.addon_map import AddonMap, AddonState, Without
+from mswin_viz.analysis.shares.addon_map import AddonMap, AddonState, Without, checked_map
 from mswin_viz.analysis.shares.decomposition import direction_of_each
 from mswin_viz.analysis.shares.slots import Slot
+from mswin_viz.analysis.token_checks import checked_tokens
 from mswin_viz.data.shown_text import numbered
 from mswin_viz.errors import OptionError
 from mswin_viz.model.tokens.tokens import Tokens
@@ -102,6 +104,7 @@ def remove_each_window(
     >>> bool(np.allclose(removed.change[same], -shares[same]))
     True
     """
+    tokens, weights = checked_tokens(tokens), checked_map(weights)
     state = weights.run(tokens, slots)
     _check_windows(state, weights, slot_index)
     v = direction_of_each(direction, tokens, weights)
@@ -147,7 +150,7 @@ def _scores(
 
 def _check_windows(state: AddonState, weights: AddonMap, index: int) -> None:
     n_slots = max(1, len(weights.scales))
-    if not 0 <= index < n_slots:
-        raise OptionError(f"a slot of this fusion is {numbered(n_slots)}: got {index}")
+    if not isinstance(index, Integral) or not 0 <= index < n_slots:
+        raise OptionError(f"a slot of this fusion is {numbered(n_slots)}: got {index!r:.80}")
     if state.geometry(index) is None:
         raise OptionError(f"only a slot that is on has windows to take away: got slot {index}, which is off")

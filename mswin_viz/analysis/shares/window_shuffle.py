@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mswin_viz.analysis.shares.addon_map import AddonMap
+from mswin_viz.analysis.shares.addon_map import AddonMap, checked_map
 from mswin_viz.analysis.shares.slots import Slot
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import ScaleError
-from mswin_viz.model.tokens.tokens import Tokens
+from mswin_viz.model.tokens.tokens import Tokens, are_tokens
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -39,10 +41,10 @@ class Shuffle:
 
 def shuffled_order(n_tokens: int, run: int, *, seed: int = 0) -> Int[np.ndarray, " token"]:
     """Whole runs of ``run`` tokens in another order, none of them where it was; the tail stays where it is."""
-    n_runs = n_tokens // run if run >= 1 else 0
+    n_runs = n_tokens // run if isinstance(run, Integral) and run >= 1 else 0
     if n_runs < 2:
         raise ScaleError(
-            f"a shuffle needs at least two runs in {n_tokens} tokens: got runs of {run}; use shorter runs"
+            f"a shuffle needs at least two runs in {counted(n_tokens, 'tokens')}: got runs of {run!r:.80}; use shorter runs"
         )
     rng = np.random.default_rng(seed)
     cycle = rng.permutation(n_runs)  # each run goes where the next of this cycle was: nothing stays
@@ -96,10 +98,12 @@ def shuffle_windows(
     8 stays
     16 moves
     """
+    are_tokens(tokens)
     order = shuffled_order(tokens.patches.shape[1], run, seed=seed)
     moved = replace(tokens, patches=tokens.patches[:, order.tolist()])
     if weights is None:
         return Shuffle(order, moved, np.zeros((len(tokens), 0)), np.zeros(len(tokens)))
+    weights = checked_map(weights)
     before, after = (weights.run(t, slots) for t in (tokens, moved))
     changes = [_moved(old, new) for old, new in zip(before.pooled, after.pooled, strict=True)]
     pooled = np.stack(changes, axis=1) if changes else np.zeros((len(tokens), 0))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import numpy as np
 
-from mswin_viz.analysis.embeddings.given import checked_model, checked_table
+from mswin_viz.analysis.embeddings.given import checked_table
 from mswin_viz.analysis.measures.ranking import DIGITS
 from mswin_viz.analysis.text_search.search import (
     TextSearchRequest,
@@ -21,7 +21,9 @@ from mswin_viz.analysis.text_search.search import (
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
 from mswin_viz.data.sample import Sample, listed_samples
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import DataError, PromptError, StoppedError
+from mswin_viz.model.encoder.given import checked_model
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -91,7 +93,7 @@ class TextRecall:
     left_out: Mapping[str, str]
 
     def __repr__(self) -> str:
-        return f"TextRecall({len(self.captions)} captions in {', '.join(self.first)}; {self.feature} CLS)"
+        return f"TextRecall({counted(len(self.captions), 'captions')} in {', '.join(self.first)}; {self.feature} CLS)"
 
     def __str__(self) -> str:
         return "\n".join(self.sentences())
@@ -106,12 +108,14 @@ class TextRecall:
                 continue
             values = ", ".join(f"R@{rank} {value:.1%}" for rank, value in self.recall[modality].items())
             lines.append(
-                f"{modality}: {values} over {n} of {len(ranks)} captions, {self.feature} CLS; a random order finds "
+                f"{modality}: {values} over {n} of {counted(len(ranks), 'captions')}, {self.feature} CLS; a random order finds "
                 f"{self.chance[modality]:.1%} at rank 1."
             )
         if self.left_out:
             why = next(iter(self.left_out.values()))
-            lines.append(f"{len(self.left_out)} captions could not be searched for; the first: {why}")
+            lines.append(
+                f"{counted(len(self.left_out), 'captions')} could not be searched for; the first: {why}"
+            )
         return lines
 
 
@@ -174,7 +178,9 @@ def text_recall(
     ranks: dict[str, list[float]] = {name: [] for name in modalities}
     for block in _blocks(list(wanted)):
         if steps.stopping():
-            raise StoppedError(f"the search was stopped after {steps.done} of {steps.total} captions")
+            raise StoppedError(
+                f"the search was stopped after {steps.done} of {counted(steps.total, 'captions')}"
+            )
         pairs, directions = _encoded(model, block, left_out)
         for name in modalities if pairs else ():
             cosines = text_cosines(table, rows[name], directions, request.feature)
@@ -184,7 +190,7 @@ def text_recall(
         steps.passed(len(block))
     if not kept:
         raise DataError(
-            f"text recall needs captions of known identities: got {len(samples)} samples, {len(wanted)} captions of which "
+            f"text recall needs captions of known identities: got {counted(len(samples), 'samples')}, {counted(len(wanted), 'captions')} of which "
             f"none can be searched for{''.join(f' ({why})' for why in list(left_out.values())[:1])}; see Sample.caption"
         )
     first = {name: np.array(values) for name, values in ranks.items()}

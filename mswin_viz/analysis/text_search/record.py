@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.shown_text import counted, short_text
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class TextSearch:
     def __repr__(self) -> str:
         kinds = ", ".join(dict.fromkeys(found.modality for found in self.hits))
         n = len(self.prompts)
-        return f"TextSearch({n} {'prompt' if n == 1 else 'prompts'} in {kinds}; {self.feature} CLS)"
+        return f"TextSearch({counted(n, 'prompts')} in {kinds}; {self.feature} CLS)"
 
     def __str__(self) -> str:
         return "\n".join(self.sentences())
@@ -129,7 +129,7 @@ class TextSearch:
     def _in_words(self, found: TextHits) -> str:
         bad = f"; {found.n_left_out} without a direction left out" if found.n_left_out else ""
         return (
-            f"“{short_text(found.prompt, _MOST_OF_A_PROMPT)}” in {found.modality}: {found.n_ranked} images ranked by the "
+            f"“{short_text(found.prompt, _MOST_OF_A_PROMPT)}” in {found.modality}: {counted(found.n_ranked, 'images')} ranked by the "
             f"cosine of the {self.feature} CLS, from {found.cosine[0]:.3f} down to {found.cosine[-1]:.3f} at rank "
             f"{len(found.rows)}{bad}."
         )

@@ -11,14 +11,16 @@ import numpy as np
 
 from mswin_viz.analysis.arrays import check_counts, unit_rows, unit_rows_or_nan
 from mswin_viz.analysis.attribution.target import FEATURES
-from mswin_viz.analysis.embeddings.given import checked_model, checked_table
+from mswin_viz.analysis.embeddings.given import checked_table
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.ranking import DIGITS, ranked
 from mswin_viz.analysis.text_search.record import TextHits, TextSearch
 from mswin_viz.data.options import options_of
 from mswin_viz.data.sample import SPLITS
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.given import checked_model
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -170,7 +172,7 @@ def gallery_rows(table: EmbeddingTable, modality: str, splits: Sequence[str]) ->
         there = ", ".join(sorted({name or '""' for name in table.split[rows].tolist()}))
         wanted = ", ".join(name or '""' for name in splits)
         raise OptionError(
-            f"a text needs at least one image to rank: got {len(rows)} {modality} rows of the splits {there}, none of "
+            f"a text needs at least one image to rank: got {counted(len(rows), f'{modality} rows')} of the splits {there}, none of "
             f"{wanted}; name others with splits="
         )
     return chosen
@@ -223,7 +225,7 @@ def _hits(
     rows, cosines = rows[has_direction], cosines[has_direction]
     if not len(rows):
         raise ShapeError(
-            f"a text needs at least one image with a direction: got {len(has_direction)} {modality} rows, all 0 or not "
+            f"a text needs at least one image with a direction: got {counted(len(has_direction), f'{modality} rows')}, all 0 or not "
             "finite; leave this modality out with modalities="
         )
     order = ranked(cosines)[:k]

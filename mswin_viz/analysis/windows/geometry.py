@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from mswin_viz.data.shown_text import counted
+from mswin_viz.data.storage.given_kinds import given_pair, of_kind
 from mswin_viz.errors import ScaleError, ShapeError
 
 if TYPE_CHECKING:
@@ -107,7 +109,7 @@ def windows(grid: tuple[int, int], scale: int, *, stride: int | None = None) -> 
         ...
     mswin_viz.errors.ScaleError: a scale is a whole number of tokens in 1..128 on a 16x8 grid: got 200
     """
-    rows, cols = (int(n) for n in grid)
+    rows, cols = (int(n) for n in given_pair(grid, "grid"))
     if rows < 1 or cols < 1:
         raise ShapeError(f"a grid needs at least one row and one column: got {rows}x{cols}")
     n_tokens = rows * cols
@@ -146,10 +148,10 @@ def tiles(grid: tuple[int, int], tile: tuple[int, int], *, stride: int | None = 
     >>> geometry.n_windows, geometry.tokens[0].tolist(), geometry.tile
     (32, [0, 1, 8, 9], (2, 2))
     """
-    (rows, cols), (height, width) = grid, tile
+    (rows, cols), (height, width) = given_pair(grid, "grid"), given_pair(tile, "tile")
     if not (_is_whole(height) and _is_whole(width) and 1 <= height <= rows and 1 <= width <= cols):
         raise ScaleError(
-            f"a tile has 1..{rows} rows and 1..{cols} columns on a {rows}x{cols} grid: got {tile}"
+            f"a tile has 1..{counted(rows, 'rows')} and 1..{counted(cols, 'columns')} on a {rows}x{cols} grid: got {tile}"
         )
     if stride is not None and (not _is_whole(stride) or stride < 1):
         raise ScaleError(f"a stride is a whole number of patches of at least 1: got {stride!r}")
@@ -181,11 +183,17 @@ def describe_windows(geometry: WindowGeometry) -> str:
     >>> mv.describe_windows(mv.windows((14, 14), 4))
     '49 windows of 4 tokens; 7 wrap a row end (two pieces)'
     """
+    of_kind(
+        geometry,
+        WindowGeometry,
+        "geometry must be that of windows",
+        "make one with mswin_viz.windows or mswin_viz.tiles",
+    )
     if geometry.tile is not None:
         return "; ".join([*_tiles_in_words(geometry, geometry.tile), *_dropped_in_words(geometry)])
     parts = [_shapes_in_words(geometry)]
     if geometry.stride != geometry.scale and geometry.n_windows > 1:
-        parts.append(f"one starts every {_counted(geometry.stride, 'token')}")
+        parts.append(f"one starts every {counted(geometry.stride, 'tokens')}")
     return "; ".join([*parts, *_row_ends_in_words(geometry), *_dropped_in_words(geometry)])
 
 
@@ -232,7 +240,7 @@ def _n_pieces(grid: tuple[int, int], tokens: Int[np.ndarray, "window scale"]) ->
 
 def _shapes_in_words(geometry: WindowGeometry) -> str:
     (rows, cols), scale = geometry.grid, geometry.scale
-    count = _counted(geometry.n_windows, "window")
+    count = counted(geometry.n_windows, "windows")
     name = f"the {rows}x{cols} grid"
     if scale == geometry.n_tokens:
         return f"{count}, the whole of {name}"
@@ -249,10 +257,10 @@ def _shapes_in_words(geometry: WindowGeometry) -> str:
 
 def _tiles_in_words(geometry: WindowGeometry, tile: tuple[int, int]) -> list[str]:
     (rows, cols), (height, width) = geometry.grid, tile
-    count = _counted(geometry.n_windows, "2-D tile")
+    count = counted(geometry.n_windows, "2-D tiles")
     parts = [f"{count} of {height}x{width} patches of the {rows}x{cols} grid"]
     if geometry.tokens.size > geometry.n_tokens - len(geometry.dropped):
-        parts.append(f"overlapping, one every {_counted(geometry.stride, 'patch', 'patches')}")
+        parts.append(f"overlapping, one every {counted(geometry.stride, 'patches')}")
     return parts
 
 
@@ -275,7 +283,7 @@ def _all_or(count: int, geometry: WindowGeometry) -> str:
 
 
 def _dropped_in_words(geometry: WindowGeometry) -> list[str]:
-    n_dropped, count = len(geometry.dropped), _counted(len(geometry.dropped), "token")
+    n_dropped, count = len(geometry.dropped), counted(len(geometry.dropped), "tokens")
     if n_dropped == 0:
         return []
     if geometry.tile is not None:
@@ -284,10 +292,6 @@ def _dropped_in_words(geometry: WindowGeometry) -> list[str]:
     if at_the_end == n_dropped:
         return [f"{count} at the end {'is' if n_dropped == 1 else 'are'} dropped"]
     return [f"{count} in no window, {at_the_end} of them at the end"]
-
-
-def _counted(count: int, noun: str, several: str = "") -> str:
-    return f"{count} {noun if count == 1 else several or noun + 's'}"
 
 
 def _is_whole(number: object) -> bool:

@@ -7,6 +7,8 @@ import struct
 
 from PIL import Image
 
+from mswin_viz.data.shown_text import counted
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -71,7 +73,7 @@ def _in_exif(exif: bytes) -> int | None:
         tag, kind, count = struct.unpack_from(f"{order}HHL", exif, entry)
         if tag == _TAG:
             if count != 1 or kind not in _WHOLE_NUMBERS:
-                raise ValueError(f"its rotation is {count} values of type {kind}")
+                raise ValueError(f"its rotation is {counted(count, 'values')} of type {kind}")
             return struct.unpack_from(f"{order}{_WHOLE_NUMBERS[kind]}", exif, entry + 8)[0]
     return None
 

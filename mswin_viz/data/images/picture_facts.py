@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mswin_viz.data.images.deep_images import DeepRange, Levels, range_words, rule_words
+from mswin_viz.data.shown_text import counted, n_of
 
 _STRONG = 2.0  # the factor by which an aspect ratio changes above which it counts as strongly distorted
 _FEW_LEVELS = 32
@@ -66,11 +67,12 @@ def warn_of(notes: Sequence[str]) -> None:
 
 def _damage_note(facts: Sequence[PictureFacts]) -> str:
     damaged = [fact for fact in facts if fact.remarks]
-    if not damaged:
+    n = len(damaged)
+    if n == 0:
         return ""
     return (
-        f"{len(damaged)} of {len(facts)} image files are damaged though their pictures could be read (first: "
-        f"{damaged[0].name}: {damaged[0].remarks[0]}); `mswin-viz doctor --data FOLDER` lists them"
+        f"{n_of(n, len(facts), 'image files')} {'is' if n == 1 else 'are'} damaged though {'its picture' if n == 1 else 'their pictures'} could be read (first: "
+        f"{damaged[0].name}: {damaged[0].remarks[0]}); `mswin-viz doctor --data FOLDER` lists {'it' if n == 1 else 'them'}"
     )
 
 
@@ -89,12 +91,15 @@ def _shape_note(facts: Sequence[PictureFacts], image_size: tuple[int, int], is_f
     elif n_strong:
         most = facts[int(np.argmax(factors))]
         remarks.append(
-            f"{n_strong} of {n_all} images are strongly distorted: resizing them to the input of {height}x{width} "
-            f"(height x width) changes their aspect ratio more than {_STRONG:g} times (most of all {most.name}, "
+            f"{n_of(n_strong, n_all, 'images')} {'is' if n_strong == 1 else 'are'} strongly distorted: resizing {'it' if n_strong == 1 else 'them'} to the input of {height}x{width} "
+            f"(height x width) changes {'its' if n_strong == 1 else 'their'} aspect ratio more than {_STRONG:g} times (most of all {most.name}, "
             f"{most.size[1]} high and {most.size[0]} wide)"
         )
     if is_transposed:
-        turned, across = f"({width}, {height})", f"{n_across} of {n_all} images lie across the input of"
+        turned, across = (
+            f"({width}, {height})",
+            f"{n_of(n_across, n_all, 'images')} {'lies' if n_across == 1 else 'lie'} across the input of",
+        )
         remarks.append(
             f"{across} {height}x{width} (height x width), which the run's configuration sets: these images are "
             f"probably not of the kind it was trained on; use a model whose configuration has INPUT.SIZE_TEST {turned}"
@@ -124,13 +129,14 @@ def _level_note(facts: Sequence[PictureFacts], deep_range: DeepRange | None) -> 
     if few:
         name, levels = min(few, key=lambda one: one[1].count)
         remarks.append(
-            f"{len(few)} of {len(deep)} keep fewer than {_FEW_LEVELS} grey levels (fewest: "
+            f"{len(few)} of {len(deep)} {'keeps' if len(few) == 1 else 'keep'} fewer than {_FEW_LEVELS} grey levels (fewest: "
             f"{levels.count} in {_with_extent(name, levels)})"
         )
     if cut_off:
+        verb, whose = ("has", "its") if len(cut_off) == 1 else ("have", "their")
         worst = max(cut_off, key=lambda one: one[1].outside)
         remarks.append(
-            f"{len(cut_off)} of {len(deep)} have more than {_MOSTLY_OUTSIDE:.0%} of their pixels outside the range "
+            f"{len(cut_off)} of {len(deep)} {verb} more than {_MOSTLY_OUTSIDE:.0%} of {whose} pixels outside the range "
             f"(most: {_with_extent(*worst)})"
         )
     if not remarks:
@@ -146,7 +152,7 @@ def _stretch_note(facts: Sequence[PictureFacts]) -> str:
     if n_stretched < 2:
         return ""
     return (
-        f"{n_stretched} images of more than 8 bits are stretched one by one ({rule_words(None)}), so the same "
+        f"{counted(n_stretched, 'images')} of more than 8 bits are stretched one by one ({rule_words(None)}), so the same "
         "temperature is a different grey in each, and retrieval suffers; load the model with thermal_range=(lo, hi) in "
         "the units of the files (mv.thermal_range(samples) finds it)"
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mswin_viz.data.sample import SPLITS, Problem, Sample
+from mswin_viz.data.sample import SPLITS, Problem, Sample, listed_samples
 from mswin_viz.data.sets.folder_reading import read_folder, read_picture
 from mswin_viz.data.sets.known_sets import SETS
 from mswin_viz.data.sets.report import DataReport, PublishedCount
@@ -188,6 +188,7 @@ def query_and_gallery(samples: Sequence[Sample]) -> tuple[list[int], list[int]]:
     >>> query == gallery, len(query)
     (True, 96)
     """
+    samples = listed_samples(samples)
     both = ("test", None)
     query = [number for number, sample in enumerate(samples) if sample.split in ("query", *both)]
     gallery = [number for number, sample in enumerate(samples) if sample.split in ("gallery", *both)]

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.sample import SPLITS, Problem, Sample
+from mswin_viz.data.shown_text import counted
 
 MOST_PATHS = 10
 """Files that are listed of each kind of problem, unless all are asked for."""
@@ -241,12 +242,12 @@ def _escaped(words: str) -> str:
 
 def _summary(report: DataReport) -> str:
     looked = (
-        f"{report.opened:,} image files were opened and read"
+        f"{counted(report.opened, 'image files were', 'image file was')} opened and read"
         if report.opened
         else "only names were read; `mswin-viz doctor --data` opens every file"
     )
     n_problems = len(report.problems)
-    wrong = f"{n_problems:,} problem{'s' * (n_problems > 1)}" if n_problems else "no problem found"
+    wrong = counted(n_problems, "problems") if n_problems else "no problem found"
     if not all(row.matches for row in report.published):
         wrong += ", but counts differ from those published"
-    return f"{len(report.samples):,} samples can be used; {wrong}; {looked}."
+    return f"{counted(len(report.samples), 'samples')} can be used; {wrong}; {looked}."

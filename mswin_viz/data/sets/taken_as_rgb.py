@@ -11,6 +11,7 @@ from mswin_viz.data.sample import Problem
 from mswin_viz.data.sets.files import Picture
 from mswin_viz.data.sets.modalities import mentions_infrared, modality_of
 from mswin_viz.data.sets.splits import split_level
+from mswin_viz.data.shown_text import counted
 
 _KIND = "modality not used"
 _LETTERS = "rntvi"  # short for RGB, NI, TI, visible and infrared in some code
@@ -30,7 +31,7 @@ def like_modalities(pictures: Sequence[Picture]) -> list[Problem]:
     named = named or _marked(pictures)
     if named:
         detail = (
-            f"{len(named):,} file names mention infrared light; loaded as RGB: put each modality into a folder "
+            f"{counted(len(named), 'file names mention', 'file name mentions')} infrared light; loaded as RGB: put each modality into a folder "
             "RGB, NI or TI"
         )
         problems.append(Problem(_KIND, named[0], detail))
@@ -49,7 +50,7 @@ def same_names(pictures: Sequence[Picture]) -> list[Problem]:
         if several:
             folders = ", ".join(sorted(set.union(*several)))
             detail = (
-                f"{len(several):,} names occur in more than one of the folders {folders}; each file is loaded as an RGB "
+                f"{counted(len(several), 'names occur', 'name occurs')} in more than one of the folders {folders}; each file is loaded as an RGB "
                 "sample of its own: if the folders are modalities, rename them to RGB, NI and TI"
             )
             problems.append(Problem(_KIND, place, detail))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from mswin_viz.data.images.deep_images import DeepRange
 from mswin_viz.data.images.image_source import MODALITIES, deep_values, source_name
 from mswin_viz.data.progress import progress_bar
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import counted, n_of
 from mswin_viz.errors import DataError, ImageError, ImageFileError, OptionError
 
 _PERCENTILES = (1, 99)
@@ -57,7 +58,7 @@ def thermal_range(samples: Sequence[Sample], *, modality: str = "TI", progress: 
     """
     if modality not in MODALITIES:
         raise OptionError(f"modality must be one of {', '.join(MODALITIES)}: got {modality!r}; choose one")
-    if not all(isinstance(sample, Sample) for sample in samples):
+    if not isinstance(samples, Iterable) or not all(isinstance(sample, Sample) for sample in samples):
         raise OptionError(
             "a range is computed from samples: got something else; pass what mv.samples(FOLDER) returns, or "
             "[mv.Sample(-1, -1, {'TI': path}), ...]"
@@ -77,18 +78,18 @@ def thermal_range(samples: Sequence[Sample], *, modality: str = "TI", progress: 
             parts.append(values.ravel()[at])
     if problems:
         warnings.warn(
-            f"{len(problems)} of {len(sources)} {modality} images were left out, the first because {problems[0]}",
+            f"{n_of(len(problems), len(sources), f'{modality} images')} {'was' if len(problems) == 1 else 'were'} left out, the first because {problems[0]}",
             stacklevel=2,
         )
     if not parts:
         raise DataError(
-            f"a range needs images of more than 8 bits: got none among {len(sources)} {modality} images; load the "
+            f"a range needs images of more than 8 bits: got none among {counted(len(sources), f'{modality} images')}; load the "
             "model without thermal_range="
         )
     low, high = (float(value) for value in np.percentile(np.concatenate(parts), _PERCENTILES))
     if not low < high:
         raise DataError(
-            f"a range needs two different values: percentiles 1 and 99 of {len(parts)} {modality} images are both "
+            f"a range needs two different values: percentiles 1 and 99 of {counted(len(parts), f'{modality} images')} are both "
             f"{low:.15g}; give thermal_range=(lo, hi) yourself"
         )
     return low, high

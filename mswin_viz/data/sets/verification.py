@@ -13,6 +13,7 @@ from mswin_viz.data.names import file_digest
 from mswin_viz.data.progress import progress_bar
 from mswin_viz.data.sample import Problem, Sample
 from mswin_viz.data.sets.report import DataReport
+from mswin_viz.data.storage.given_kinds import of_kind
 from mswin_viz.errors import ImageError, ImageFileError
 
 
@@ -57,6 +58,7 @@ def verify(report: DataReport, *, workers: int = 4, progress: bool = True) -> Da
     >>> sorted(report.samples[0].images)  # without the broken file
     ['RGB', 'TI']
     """
+    of_kind(report, DataReport, "report must be that of a data set", "make one with mswin_viz.scan")
     files = _files(report.samples)
     with ThreadPoolExecutor(workers) as pool:
         done = pool.map(lambda item: _opened(*item), files.items())

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.storage.given_kinds import given_path
 from mswin_viz.errors import DataError
 
 _MOST_SHOWN = 200  # characters of a path in a message
@@ -52,7 +53,7 @@ def typed_path(text: str) -> Path:
 
 def existing_path(path: str | os.PathLike) -> Path:
     """An existing folder or regular file, with ``~`` as the home folder; else a `DataError` says what stands there."""
-    expanded = os.path.expanduser(path)
+    expanded = os.path.expanduser(given_path(path))
     try:
         mode = os.stat(expanded).st_mode
         if stat.S_ISDIR(mode) or stat.S_ISREG(mode):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from mswin_viz.data.images.image_source import MODALITIES, Crop, source_name
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import DataError, OptionError
 
 
@@ -95,7 +96,7 @@ class StorePlan:
                     )
         if not self.n_images:
             raise DataError(
-                f"extraction needs at least one {' or '.join(self.modalities)} image: got none in {len(self.samples)} samples"
+                f"extraction needs at least one {' or '.join(self.modalities)} image: got none in {counted(len(self.samples), 'samples')}"
             )
 
     @property

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.data.store.manifest import ABOUT
 from mswin_viz.errors import OptionError
 
@@ -33,7 +34,7 @@ def row_places(places: Any, n_rows: int) -> Int[np.ndarray, " row"]:
         return np.flatnonzero(given)
     if given.dtype.kind not in "iu" or given.ndim > 1:
         raise OptionError(
-            f"rows are chosen by whole numbers, a slice, or one truth value for each of the {n_rows} rows in view: "
+            f"rows are chosen by whole numbers, a slice, or one truth value for each of the {counted(n_rows, 'rows')} in view: "
             f"got {_words(places, given)}"
         )
     given = given.reshape(-1)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.data.shown_text import counted, short_text, shown_text
 from mswin_viz.data.storage.destinations import made_folder
 from mswin_viz.data.storage.file_writing import (
     discard,
@@ -126,7 +126,7 @@ def committed(folder: Path) -> list[Commit]:
         if commit.n_rows > _ROWS_OF_BYTE * commit.manifest.n_bytes:
             file = shown_text(ShardFiles(folder, number).commit)
             raise StoreError(
-                f"a shard's rows take bytes: {file} says {commit.n_rows:,} rows in {commit.manifest.n_bytes:,} bytes; delete it, "
+                f"a shard's rows take bytes: {file} says {counted(commit.n_rows, 'rows')} in {commit.manifest.n_bytes:,} bytes; delete it, "
                 "and extract again: only this shard is computed"
             )
     return commits

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from pyarrow import acero
 from safetensors import SafetensorError, safe_open
 
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.data.storage.regular_files import regular_size
 from mswin_viz.data.store.manifest import ABOUT, FEATURES
 from mswin_viz.data.store.shard_files import ShardFiles
@@ -59,7 +59,7 @@ def check_widths(files: ShardFiles, record: StoreRecord) -> None:
         is_of_numbers = pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type)
         if not (is_of_numbers and kind.list_size == width):
             raise _misfit(
-                files, files.manifest, f"its {name} is a {kind}, not {width:,} numbers for each row"
+                files, files.manifest, f"its {name} is a {kind}, not {counted(width, 'numbers')} for each row"
             )
 
 

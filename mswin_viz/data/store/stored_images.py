@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mswin_viz.data.sample import Sample
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.data.store.manifest import ABOUT, FAILED, FEATURES, feature_fields, samples_of_rows
 from mswin_viz.data.store.row_choice import column_names, condition_of, row_places
 from mswin_viz.data.store.shard_files import ShardFiles, committed
@@ -88,9 +88,10 @@ class StoredImages(Sequence[Sample]):
         return iter(self._samples)
 
     def __repr__(self) -> str:
-        done = f", {len(self.commits)} of {self.record.n_shards} shards done" if not self.is_complete else ""
+        n = counted(self.record.n_shards, "shards")
+        done = "" if self.is_complete else f", {len(self.commits)} of {n} done"
         return (
-            f"{type(self).__name__}({shown_text(self.folder)}: {self.n_rows:,} images; dim {self.record.dim}, "
+            f"{type(self).__name__}({shown_text(self.folder)}: {counted(self.n_rows, 'images')}; dim {self.record.dim}, "
             f"tokens {self.record.tokens}{done})"
         )
 

@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from mswin_viz.data.images.image_source import MODALITIES, open_image
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.data.storage.destinations import made_folder
 from mswin_viz.data.storage.file_locks import locked
 from mswin_viz.data.storage.file_writing import is_unfinished, write_bytes
@@ -213,6 +213,6 @@ def _refuse_other_files(root: Path, wanted: set[str], table: bytes) -> None:
         other = sorted(there)[:1]
     if other:
         raise OptionError(
-            f"samples need an empty folder, or one with the same samples: {root} holds {len(other)} other "
-            f"files, such as {shown_text(other[0])}; choose another folder or empty this one"
+            f"samples need an empty folder, or one with the same samples: {root} holds {counted(len(other), 'other files')}, "
+            f"such as {shown_text(other[0])}; choose another folder or empty this one"
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.storage.given_kinds import given_path
 from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.data.store.store_record import is_store, read_record
 from mswin_viz.data.tags.tag_file import TAG_FILE
@@ -44,7 +45,7 @@ def open_tags(
     Raises
     ------
     DataError
-        If there is no such folder, or the file cannot be read.
+        If there is no such folder, no folder ``root``, or the file cannot be read.
     OptionError
         If the file has another ending, or the author cannot be one.
     StoreError
@@ -63,7 +64,8 @@ def open_tags(
         )
     path = Path(os.path.expanduser(place))
     if path.is_dir():
-        folder = root or (read_record(path).root if is_store(path) else path)
+        named = _folder(root) if root else None
+        folder = named or (read_record(path).root if is_store(path) else path)
         if folder is None or not os.path.isdir(os.path.expanduser(folder)):
             raise DataError(
                 f"tags lie beside the images: {shown_text(path)} names no folder of images that is there; say where "
@@ -71,12 +73,7 @@ def open_tags(
             )
         file = _nearest(Path(os.path.expanduser(folder)))
         return Tags(file, file.parent, author=author)
-    if path.suffix.lower() != ".jsonl":
-        raise OptionError(
-            f"tags lie in a folder that exists or in a file ending in .jsonl: got {shown_text(place)}; correct it"
-        )
-    below = Path(os.path.expanduser(root)) if root else path.parent
-    return Tags(path, path.parent if _holds(path.parent, below) else below, author=author)
+    return _of_file(path, _folder(root) if root else path.parent, author)
 
 
 def tags_of(root: Path, tags: Place = None) -> Tags:
@@ -91,7 +88,25 @@ def tags_of(root: Path, tags: Place = None) -> Tags:
             f"a file of tags must exist: got {shown_text(file)}{_kind(file)}; correct the path, or leave it out for the one beside the "
             "images"
         )
-    return open_tags(file, root=root)
+    return _of_file(file, root)
+
+
+def _of_file(path: Path, below: Path, author: str | None = None) -> Tags:
+    if path.suffix.lower() != ".jsonl":
+        raise OptionError(
+            f"tags lie in a folder that exists or in a file ending in .jsonl: got {shown_text(path)}; correct it"
+        )
+    return Tags(path, path.parent if _holds(path.parent, below) else below, author=author)
+
+
+def _folder(root: str | os.PathLike) -> Path:
+    """The folder of a data set that was named; a `DataError` where none is there."""
+    folder = Path(os.path.expanduser(given_path(root)))
+    if not folder.is_dir():
+        raise DataError(
+            f"root must be a folder that exists, that of the data set: got {shown_text(folder)}; correct the path"
+        )
+    return folder
 
 
 def _kind(file: Path) -> str:

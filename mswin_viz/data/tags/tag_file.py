@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.data.storage.regular_files import regular_size
 from mswin_viz.data.tags.tag_events import MOST_OF_A_LINE, TagEvent, event_of
 from mswin_viz.errors import DataError
@@ -105,7 +105,7 @@ def _warn(file: Path, problems: list[str]) -> None:
         return
     named = "; ".join(problems[:_MOST_NAMED])
     more = f"; and {len(problems) - _MOST_NAMED:,} more" if len(problems) > _MOST_NAMED else ""
-    lines = "1 line was" if len(problems) == 1 else f"{len(problems):,} lines were"
+    lines = counted(len(problems), "lines were", "line was")
     warnings.warn(
         f"{lines} skipped in the tags {shown_text(file)}: {named}{more}; the others are used", stacklevel=5
     )

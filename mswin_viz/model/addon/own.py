@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeGuard, cast
 import torch
 from torch import nn
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, WeightsError
 from mswin_viz.model.addon.given import asks_for_cls, bare_module, copied
 from mswin_viz.model.addon.imported import is_import, is_there, made_addon
@@ -160,7 +161,7 @@ class Addon(nn.Module):
         except Exception as problem:
             raise OptionError(
                 f"an add-on must accept patch tokens [B, {n_patches}, {dim}]{' and CLS tokens' if self.reads_cls else ''}: "
-                f"{self.words} failed with {type(problem).__name__}: {problem}; build it for {n_patches} tokens of width {dim}"
+                f"{self.words} failed with {type(problem).__name__}: {problem}; build it for {counted(n_patches, 'tokens')} of width {dim}"
             ) from problem
         finally:
             self.train(was_training)
@@ -173,8 +174,8 @@ class Addon(nn.Module):
             )
         if not is_dense or vectors.ndim != 2 or len(vectors) != n_images:
             raise OptionError(
-                f"an add-on must return one vector for each image, [B, {dim}]: {self.words} returned {shape} for {n_images} "
-                f"{'image' if n_images == 1 else 'images'}; {_way_out(vectors)}"
+                f"an add-on must return one vector for each image, [B, {dim}]: {self.words} returned {shape} for "
+                f"{counted(n_images, 'images')}; {_way_out(vectors)}"
             )
         return vectors
 
@@ -199,7 +200,7 @@ class Addon(nn.Module):
         n_weights = sum(weight.numel() for weight in self.module.parameters())
         how = "added to" if self.combine == "add" else f"{self.out_dim} numbers appended to"
         weights = f" {self.weights}" if n_weights else ""
-        return f"{self.words} ({file}), {n_weights:,} parameters{weights}, {how} the CLS"
+        return f"{self.words} ({file}), {counted(n_weights, 'parameters')}{weights}, {how} the CLS"
 
 
 def as_addon(module: nn.Module) -> Any:

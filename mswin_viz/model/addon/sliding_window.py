@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 
-from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.shown_text import counted, short_text
 from mswin_viz.errors import OptionError, ScaleError, ShapeError
 from mswin_viz.model.addon.parts import TwoLayers, WindowParts
 
@@ -206,8 +206,8 @@ def checked_scales(scales: Sequence[int], dim: int) -> tuple[int, ...]:
     n_weights = dim * dim * (sum(checked) + len(checked) + 1)
     if n_weights > _MOST_WEIGHTS or len(checked) > _MOST_SCALES:
         raise ScaleError(
-            f"an add-on has at most {_MOST_SCALES} scales and {_MOST_WEIGHTS:,} weights: got {len(checked)} scales, "
-            f"{short_text(list(checked), 60)}, which need {n_weights:,} weights at {dim} channels; give fewer or shorter scales"
+            f"an add-on has at most {_MOST_SCALES} scales and {_MOST_WEIGHTS:,} weights: got {counted(len(checked), 'scales')}, "
+            f"{short_text(list(checked), 60)}, which need {counted(n_weights, 'weights')} at {dim} channels; give fewer or shorter scales"
         )
     return checked
 

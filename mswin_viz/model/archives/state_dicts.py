@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.data.shown_text import counted, short_text, shown_text
 from mswin_viz.errors import WeightsError
 
 StateDict = dict[str, torch.Tensor]
@@ -149,7 +149,7 @@ def _refuse_strange(tensors: StateDict, file: Path) -> None:
     if odd:
         named = ", ".join(f"{short_text(key, 80)} is {kind}" for key, kind in list(odd.items())[:3])
         raise WeightsError(
-            f"weights are dense tensors of numbers of 16, 32 or 64 bits: {shown_text(file)} has {len(odd)} others ({named}); "
+            f"weights are dense tensors of numbers of 16, 32 or 64 bits: {shown_text(file)} has {counted(len(odd), 'others')} ({named}); "
             "save the model's weights as float16 or float32"
         )
     repeated = {key: value.nbytes for key, value in tensors.items() if _repeats(value)}
@@ -198,7 +198,9 @@ def _without_prefixes(tensors: StateDict, file: Path) -> tuple[StateDict, tuple[
                 f"{name} ({keys[name]} and {key}); save one model alone"
             )
         keys[name] = key
-    notes = tuple(f"{prefix} removed from {count} of {len(tensors)} keys" for prefix, count in taken.items())
+    notes = tuple(
+        f"{prefix} removed from {count} of {counted(len(tensors), 'keys')}" for prefix, count in taken.items()
+    )
     return {name: tensors[key] for name, key in keys.items()}, notes
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.model.archives.pickle_tree import Global, Made, PickleAbuseError, PickleTree, Stored
 
 DENSE = ("torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor")
@@ -108,7 +109,7 @@ def _place(arguments: Any, typed: Any) -> TensorPlace:
         or any(step >= 2**63 for step in stride)
     ):
         raise PickleAbuseError(
-            f"a tensor of shape {size[:6]} in it reaches outside its storage, which has {n_stored:,} elements"
+            f"a tensor of shape {size[:6]} in it reaches outside its storage, which has {counted(n_stored, 'elements')}"
         )
     return TensorPlace(key=key, dtype=dtype, n_stored=n_stored, offset=offset, size=size, stride=stride)
 

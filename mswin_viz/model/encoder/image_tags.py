@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError
 from mswin_viz.model.host.blocks import HostParts
 from mswin_viz.model.host.tower import MEAN_CAMERA, Camera
@@ -54,7 +55,7 @@ def one_each(tags: Tags, n_images: int) -> list[ImageTag]:
     listed = [tags] * n_images if isinstance(tags, ImageTag) else list(tags)
     if len(listed) != n_images:
         raise OptionError(
-            f"tags= takes one tag for all images or one for each: got {len(listed)} for {n_images} images"
+            f"tags= takes one tag for all images or one for each: got {len(listed)} for {counted(n_images, 'images')}"
         )
     return listed
 

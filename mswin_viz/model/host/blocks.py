@@ -9,6 +9,7 @@ import torch
 from open_clip.transformer import QuickGELU
 from torch import nn
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class HostParts:
     @property
     def words(self) -> str:
         """The parts in words."""
-        cameras = f"camera embedding of {self.n_cameras} cameras, factor {self.sie_coe:g}"
+        cameras = f"camera embedding of {counted(self.n_cameras, 'cameras')}, factor {self.sie_coe:g}"
         words = [
             *([cameras] if self.n_cameras else []),
             *(["prompts for each modality"] if self.has_prompts else []),

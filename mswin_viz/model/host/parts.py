@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import WeightsError
 from mswin_viz.model.host.blocks import HostParts
 from mswin_viz.model.tokens.readout import Readout, modality_head
@@ -96,12 +97,12 @@ def camera_table(full: State, path: Path, config: HostConfig) -> CameraTable:
         return CameraTable(table)
     if known is None or known > rows:
         note = (
-            f"SIE_VIEW is on: the camera table has {rows} rows, and nothing says which of them are cameras; all are "
+            f"SIE_VIEW is on: the camera table has {counted(rows, 'rows')}, and nothing says which of them are cameras; all are "
             "taken as cameras, in the mean camera too. Give n_cameras= of HostConfig"
         )
         return CameraTable(table, (note,))
     note = (
-        f"the first {known} of the {rows} rows of the camera table are cameras; the host never reads the others, "
+        f"the first {known} of the {counted(rows, 'rows')} of the camera table are cameras; the host never reads the others, "
         "and they are left out of the mean camera"
     )
     return CameraTable(table[:known], (note,))

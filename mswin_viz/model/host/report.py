@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import torch
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.model.weights.checkpoints import HOST_MIXTURE, HOST_WINDOWS
 from mswin_viz.model.weights.config_keys import listed
 from mswin_viz.model.weights.host_config import HostConfig
@@ -73,7 +74,7 @@ def host_notes(
     notes += _without_configuration(report) if config is None else _of_configuration(full, config)
     if strange := reasons.get(_STRANGE):
         notes.append(
-            f"{len(strange)} keys belong to no published model and are not used: {', '.join(strange[:4])}"
+            f"{counted(len(strange), 'keys belong', 'key belongs')} to no published model and {'is' if len(strange) == 1 else 'are'} not used: {', '.join(strange[:4])}"
         )
     return tuple(notes)
 

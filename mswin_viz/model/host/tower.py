@@ -25,7 +25,7 @@ from open_clip.transformer import VisionTransformer
 from torch import nn
 
 from mswin_viz.data.images.image_source import MODALITIES
-from mswin_viz.data.shown_text import numbered
+from mswin_viz.data.shown_text import counted, numbered
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.host.blocks import HostBlock, HostParts, unconditioned
 
@@ -157,7 +157,7 @@ def _camera_row(camera: object, n_cameras: int) -> int:
             return row
     raise OptionError(
         f'camera= is {numbered(n_cameras)}, or "{MEAN_CAMERA}" for an unknown camera, since these weights have a '
-        f"camera embedding of {n_cameras} rows: got {camera!r}"
+        f"camera embedding of {counted(n_cameras, 'rows')}: got {camera!r}"
     )
 
 

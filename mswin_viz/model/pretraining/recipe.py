@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError
 
 CLIP_CONFIG = {
@@ -85,7 +86,9 @@ class Recipe:
             if step < cycle.steps:
                 return cycle, step
             step -= cycle.steps
-        raise OptionError(f"the recipe has {self.steps} steps, counted from 0: got one {step} past the end")
+        raise OptionError(
+            f"the recipe has {counted(self.steps, 'steps')}, counted from 0: got one {step} past the end"
+        )
 
     def dropout_at(self, step: int) -> float:
         """Share of patch tokens dropped at a step."""

@@ -31,7 +31,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 
 from mswin_viz.data.progress import progress_bar
-from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.shown_text import counted, short_text
 from mswin_viz.data.storage.destinations import destination
 from mswin_viz.errors import OptionError
 from mswin_viz.model.pretraining.batches import Batch, Batches, TokenTable, training_pictures
@@ -183,7 +183,7 @@ def _resume(
             f"got {ours}; give its recipe, or another folder"
         )
     if len(state.losses) > recipe.steps:
-        raise refusal(file, f"it has {len(state.losses)} of {recipe.steps} steps")
+        raise refusal(file, f"it has {len(state.losses)} of {counted(recipe.steps, 'steps')}")
     check_tensors(file, state.trainee, trainee.state_dict(), "trainee")
     check_optimiser(file, state.optimiser, optimiser, steps=len(state.losses))
     trainee.load_state_dict(state.trainee)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import ShapeError
 from mswin_viz.model.tokens.tensors import float_tensor
 
@@ -82,7 +83,7 @@ class Tokens:
         if rows * cols != n_tokens:
             raise ShapeError(
                 f"rows * cols of the grid must be the number of patch tokens: got a {rows}x{cols} grid "
-                f"and {n_tokens} tokens; check that the grid is not that of another image size"
+                f"and {counted(n_tokens, 'tokens')}; check that the grid is not that of another image size"
             )
 
     def __len__(self) -> int:
@@ -91,7 +92,9 @@ class Tokens:
     def __getitem__(self, index: int | slice | list[int]) -> Tokens:
         """The tokens of some images; an ``int`` keeps the batch axis (``B = 1``), and beyond the batch is an IndexError."""
         if isinstance(index, int) and not -len(self) <= index < len(self):
-            raise IndexError(f"tokens of {len(self)} images are numbered 0..{len(self) - 1}: got {index}")
+            raise IndexError(
+                f"tokens of {counted(len(self), 'images')} are numbered 0..{len(self) - 1}: got {index}"
+            )
         chosen = slice(index, index + 1 or None) if isinstance(index, int) else index
         return replace(self, cls=self.cls[chosen], patches=self.patches[chosen])
 

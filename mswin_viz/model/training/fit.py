@@ -17,7 +17,7 @@ from mswin_viz.data.storage.destinations import destination
 from mswin_viz.errors import OptionError, ScaleError
 from mswin_viz.model.addon.own import Addon, AddonSource
 from mswin_viz.model.addon.sliding_window import checked_scales
-from mswin_viz.model.tokens.tokens import Tokens
+from mswin_viz.model.tokens.tokens import Tokens, are_tokens
 from mswin_viz.model.training.heads import Head, addon_head, new_addon, phase_means
 from mswin_viz.model.training.run import Run, Schedule, TrainingLog, TrainingStep
 from mswin_viz.model.training.token_store import TokenView
@@ -185,6 +185,7 @@ def train_addon(
     >>> mine.addon.scales, tuple(mine.enhance(tokens).cls.shape)
     ((4, 8), (4, 512))
     """
+    tokens = tokens if isinstance(tokens, TokenView) else are_tokens(tokens)
     schedule = options.get("schedule") or Schedule(
         options.pop("steps", STANDARD_SCHEDULE.steps),
         options.pop("learning_rate", STANDARD_SCHEDULE.learning_rate),

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.data.images.image_source import MODALITIES
+from mswin_viz.data.storage.given_kinds import of_kind
 from mswin_viz.data.synthetic.crowd import Crowd, picture_batches
 from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.given import checked_model
 from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.model.training.heads import phase_grid, phase_means
@@ -122,6 +124,8 @@ def labelled_tokens(
     >>> tuple(world.tokens["RGB"].patches.shape), world.pids[:6].tolist()
     ((16, 128, 512), [0, 0, 0, 0, 1, 1])
     """
+    checked_model(model)
+    of_kind(crowd, Crowd, "crowd must be drawn people", "make them with mswin_viz.Crowd")
     store = TokenStore(token_layout(model, len(crowd), MODALITIES, scales), folder)
     for batch in picture_batches(crowd, workers=workers, progress=progress):
         for modality, images in batch.items():
@@ -163,6 +167,16 @@ def modality_classes(worlds: Sequence[LabelledTokens]) -> tuple[TokenView, Int[n
     >>> len(labels), np.unique(labels).tolist()  # two people in three modalities are six classes
     (24, [0, 1, 2, 3, 4, 5])
     """
+    worlds = list(
+        of_kind(worlds, Sequence, "worlds must be a list of labelled tokens", "[world] is a list of one")
+    )
+    for world in worlds:
+        of_kind(
+            world,
+            LabelledTokens,
+            "worlds must be a list of labelled tokens",
+            "make them with mswin_viz.sample_tokens",
+        )
     tokens, labels, n_classes = [], [], 0
     for world in worlds:
         for of_modality in world.tokens.values():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.model.tokens.tokens import Tokens
 from mswin_viz.model.training.heads import Head, seeded
@@ -130,8 +131,8 @@ class Run:
         self._seed, self._rng = seed, np.random.default_rng(seed)
         if not any(weight.requires_grad for weight in head.parameters()):
             raise OptionError(
-                f"a training changes weights: got {type(head.body).__name__}, whose {len(list(head.parameters()))} "
-                "parameters need no gradient; thaw them with requires_grad_(True), or measure it untrained"
+                f"a training changes weights: got {type(head.body).__name__}, whose {counted(len(list(head.parameters())), 'parameters need', 'parameter needs')} "
+                "no gradient; thaw them with requires_grad_(True), or measure it untrained"
             )
         no_tensor = next((k for k, v in head.state_dict().items() if not isinstance(v, torch.Tensor)), None)
         if no_tensor is not None:
@@ -273,7 +274,9 @@ def identity_batch(labels: Int[np.ndarray, " image"], rng: np.random.Generator) 
 def _labels(pids: Sequence[int] | np.ndarray, n_images: int) -> Int[np.ndarray, " image"]:
     """Identities numbered from 0; -1 for images of unknown identity, which are left out."""
     if len(pids) != n_images:
-        raise ShapeError(f"every image needs one pid: got {len(pids)} pids for {n_images} images")
+        raise ShapeError(
+            f"every image needs one pid: got {counted(len(pids), 'pids')} for {counted(n_images, 'images')}"
+        )
     numbers, labels = np.asarray(pids), np.full(n_images, -1)
     if numbers.dtype.kind == "O" and not any(isinstance(pid, str) for pid in numbers.tolist()):
         numbers = numbers.astype(float)  # None becomes NaN
@@ -281,6 +284,6 @@ def _labels(pids: Sequence[int] | np.ndarray, n_images: int) -> Int[np.ndarray, 
     _, labels[known], counts = np.unique(numbers[known], return_inverse=True, return_counts=True)
     if (n_usable := (counts > 1).sum()) < 2:
         raise OptionError(
-            f"training needs at least two identities with two images each: got {n_usable} among {len(counts)} identities"
+            f"training needs at least two identities with two images each: got {n_usable} among {counted(len(counts), 'identities')}"
         )
     return labels

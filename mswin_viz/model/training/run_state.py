@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.data.storage.stored_records import StoredRecord, checked, json_value
 from mswin_viz.errors import WeightsError
 from mswin_viz.model.addon.own import Addon
@@ -71,7 +72,7 @@ def check_steps(path: Path, state: RunState, *, steps: int) -> None:
     checked_at, done = [step for step, _ in state.checks], len(state.losses)
     in_order = checked_at == sorted({*checked_at}) and {*checked_at} <= {*range(1, done + 1)}
     if done > steps or not in_order or (state.best is None) != (not checked_at):
-        raise refusal(path, f"its validations are not those of {done} of {steps} steps")
+        raise refusal(path, f"its validations are not those of {done} of {counted(steps, 'steps')}")
 
 
 def training_identity(

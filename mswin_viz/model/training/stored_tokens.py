@@ -13,7 +13,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from mswin_viz.data.shown_text import short_text, shown_text
+from mswin_viz.data.shown_text import counted, short_text, shown_text
 from mswin_viz.data.storage.destinations import check_space, destination
 from mswin_viz.data.storage.file_locks import locked
 from mswin_viz.data.storage.file_writing import new_folder
@@ -163,7 +163,7 @@ def _written(
             f"a token cache needs a folder of its own: {shown_text(entry_of(folder, wanted.key))} is taken by "
             f"{short_text(', '.join(other_files), 200)}; move that elsewhere"
         )
-    needs = f"tokens of {wanted.layout.n_images:,} samples need"
+    needs = f"tokens of {counted(wanted.layout.n_images, 'samples')} need"
     remedy = "free some space, delete the tokens of other runs there, or choose another folder"
     check_space(folder, wanted.layout.n_bytes, needs, remedy)
     made: StoredTokens | None = None

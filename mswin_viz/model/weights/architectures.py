@@ -9,6 +9,7 @@ from typing import Any
 
 import open_clip
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, WeightsError
 from mswin_viz.model.archives.state_dicts import StateDict
 from mswin_viz.model.weights.load_report import checked_fit
@@ -131,13 +132,15 @@ def text_stem_problem(state: StateDict, *, heads: int | None = None) -> str:
         return ", ".join(f"{key} is {tuple(state[key].shape)}" for key in wrong)
     rows, width = state[VOCABULARY].shape
     if rows != _CLIPS_WORDS:
-        return f"its vocabulary has {rows} entries, not the {_CLIPS_WORDS} of CLIP's BPE tokenizer"
+        return (
+            f"its vocabulary has {counted(rows, 'entries')}, not the {_CLIPS_WORDS} of CLIP's BPE tokenizer"
+        )
     if not _depth(state, "transformer.resblocks."):
         return "missing transformer.resblocks.*"
     if heads is None and width > 64 and width % (width // 64):
         return f"heads are 64 wide, and its width of {width} is not a multiple of 64"
     if heads is not None and width % heads:
-        return f"its width {width} is not a multiple of its {heads} heads"
+        return f"its width {width} is not a multiple of its {counted(heads, 'heads')}"
     return ""
 
 
@@ -174,7 +177,7 @@ def _head_width(width: int, layers: int, heads: int | None) -> int:
     if heads is not None:
         if width % heads:
             raise WeightsError(
-                f"a tower's width must be a multiple of its heads: got {heads} heads for a width of {width}"
+                f"a tower's width must be a multiple of its heads: got {counted(heads, 'heads')} for a width of {width}"
             )
         return width // heads
     known = (named_architecture(name)["vision_cfg"] for name in open_clip.list_models())

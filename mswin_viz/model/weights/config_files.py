@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.shown_text import counted, short_text
 from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import ConfigError, ConfigNotFoundError
 from mswin_viz.model.archives.weight_files import file_at
@@ -201,7 +201,7 @@ def _check_scalar(loader: yaml.SafeLoader, event: yaml.ScalarEvent) -> None:
     most = _MOST_DIGITS if tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float") else _MOST_TEXT
     if (n := len(event.value)) > most:
         line = event.start_mark.line + 1
-        raise ValueError(f"a value in line {line} has {n:,} characters; at most {most:,} are read")
+        raise ValueError(f"a value in line {line} has {counted(n, 'characters')}; at most {most:,} are read")
 
 
 def _repeated(root: yaml.Node | None) -> dict[str, str]:

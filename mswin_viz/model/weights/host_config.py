@@ -11,6 +11,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import ConfigError
 from mswin_viz.model.weights.config_keys import listed
 from mswin_viz.model.weights.config_values import checked_value
@@ -222,8 +223,7 @@ class HostConfig:
         """Where it comes from, its code base, and what was not read, in one line."""
         words = f"{self.source} ({self.family}{', assumed' if 'family' in self.defaulted else ''})"
         if self.idle:
-            keys = "key" if len(self.idle) == 1 else "keys"
-            words += f"; {len(self.idle)} {keys} of training, data and logging, which the host does not read in evaluation"
+            words += f"; {counted(len(self.idle), 'keys')} of training, data and logging, which the host does not read in evaluation"
         lists = {
             "behind the image branch, left out": self.left_out,
             "given more than once, the last counts": self.repeated,

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 import torch
 
-from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.shown_text import counted, short_text
 from mswin_viz.errors import WeightsError
 
 _SHOWN = 8
@@ -74,10 +74,10 @@ class LoadReport:
         why = ", ".join(f"{count} {reason}" for reason, count in counts.items())
         unused = f"{len(self.unused)} unused ({why})" if self.unused else "none unused"
         missing = f"{len(self.missing)} of the text side missing" if self.missing else "none missing"
-        return ", ".join([f"{len(self.used)} keys used", unused, missing, *self.reading])
+        return ", ".join([f"{counted(len(self.used), 'keys')} used", unused, missing, *self.reading])
 
     def __str__(self) -> str:
-        lines = [f"{self.file}: {len(self.used)} keys used", *self.reading]
+        lines = [f"{self.file}: {counted(len(self.used), 'keys')} used", *self.reading]
         for why, keys in self.reasons.items():
             lines += [f"unused, {why}: {len(keys)}", *(f"  {key}" for key in keys)]
         text_side = " (of the text side; images do not need them)" if self.missing else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def grid_doubt(n_tokens: int, target: tuple[int, int]) -> str:
         return ""
     words = ", ".join(f"{rows}x{cols}" for rows, cols in others)
     why = "as the input asks for" if was_asked else "assumed; the image_size of the training decides"
-    return f" (of {n_tokens} positions, which also make {words}; {grid[0]}x{grid[1]} is {why})"
+    return f" (of {counted(n_tokens, 'positions')}, which also make {words}; {grid[0]}x{grid[1]} is {why})"
 
 
 def _grids(n_tokens: int) -> list[tuple[int, int]]:

@@ -14,6 +14,7 @@ from PIL import Image
 from mswin_viz.analysis.attribution.record import Attribution
 from mswin_viz.data.progress import Progress, Report, Stop, portion
 from mswin_viz.data.sample import Sample, at_least_one
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import Picture, TokenCache
@@ -121,8 +122,10 @@ class AttributionExplorer(FigureView, SavedAsPage):
 
     def __repr__(self) -> str:
         n_maps, n_samples = len(self.maps), len(self._samples)
-        shows = f"{n_maps} maps" if n_maps else "no maps yet"
-        return one_line(self, f"{shows}, {n_samples} samples", self.model, is_closed=is_closed(self))
+        shows = counted(n_maps, "maps") if n_maps else "no maps yet"
+        return one_line(
+            self, f"{shows}, {counted(n_samples, 'samples')}", self.model, is_closed=is_closed(self)
+        )
 
     def _picture(self) -> Figure | Image.Image:
         return self.figure() if self.maps else self.model.displayed(self._request().paths[0])

@@ -20,6 +20,7 @@ from mswin_viz.analysis.attribution.randomisation import Randomisation
 from mswin_viz.analysis.attribution.record import Attribution
 from mswin_viz.analysis.attribution.share_gap import ShareGap
 from mswin_viz.data.shown_text import short_text
+from mswin_viz.view.attributions.given_results import check_curves, check_gap, check_maps, check_randomised
 from mswin_viz.view.attributions.panels import title_words
 from mswin_viz.view.attributions.request import Maps
 from mswin_viz.view.parts.figure_file import cell_size, new_figure, tidy
@@ -29,12 +30,9 @@ from mswin_viz.view.widgets.colours import SIGNED, sign_colour
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-_SIGNED = colormaps[SIGNED]
-_REACH = 99.5
-"""Percentile of a map's sizes that its colours reach to: single pixels may not set the scale."""
-_COLOURS = sns.color_palette("tab10")
-_BARS = ("#35618f", "#e08214", "#b9b9b9")
-_GREY = "0.45"
+_SIGNED, _COLOURS = colormaps[SIGNED], sns.color_palette("tab10")
+_REACH = 99.5  # percentile of a map's sizes that its colours reach to: single pixels may not set the scale
+_BARS, _GREY = ("#35618f", "#e08214", "#b9b9b9"), "0.45"
 _MOST_BESIDE = 8  # maps in a line
 
 
@@ -71,6 +69,7 @@ def attributions_figure(
     >>> len(figure.axes)  # the picture, its map and the colours
     3
     """
+    check_maps(images, maps)
     n_lines = max(1, -(-len(maps) // _MOST_BESIDE))
     beside = -(-len(maps) // n_lines)
     n_rows, n_cols = n_lines * len(images), beside + 1
@@ -117,6 +116,7 @@ def randomisation_figure(
     >>> [axis.get_title().split("\n")[0] for axis in figure.axes][1:5]
     ['trained', 'add-on shuffled', 'CLIP shuffled', 'both shuffled']
     """
+    check_randomised(check)
     parts = check.parts
     width, height = cell_size(image, width=1.45, height=2.6, above=0.6)
     figure = new_figure(width * (len(parts) + 2) + 0.6, height * len(check.original) + 0.7)
@@ -158,6 +158,7 @@ def curves_figure(checks: Faithfulness, *, best: int = 4, provenance: str = "") 
     >>> [axis.get_title() for axis in mv.curves_figure(ranking.faithfulness).axes][:2]
     ['deletion, absent = zero', 'deletion, absent = mean']
     """
+    check_curves(checks)
     figure = new_figure(3.4 * len(checks.baselines) + 3.2, 4.6)
     axes = figure.subplots(2, len(checks.baselines), squeeze=False, sharex=True)
     names = [name for name in checks.ranked() if name in checks.names][:best]
@@ -201,6 +202,7 @@ def gap_figure(gap: ShareGap, *, row: int = 0, provenance: str = "") -> Figure:
     >>> len(mv.gap_figure(gap).axes)
     3
     """
+    check_gap(gap)
     figure = new_figure(11, 3.6)
     parts, left, right = figure.subplots(1, 3, width_ratios=[0.7, 1.6, 1.6])
     _draw_parts(parts, gap, row)
@@ -246,9 +248,8 @@ def _reach(attribution: Attribution, row: int) -> float:
 def _map_title(title: str, attribution: Attribution, row: int) -> str:
     lines = [folded_name(title_words(title), 22)] if title else []
     lines.append(f"{attribution.level}, ±{_reach(attribution, row):.1e}")
-    delta = attribution.delta[row]
     if attribution.method in ("integrated_gradients", "shapley", "exact_split"):
-        lines.append(f"delta {delta:+.0e}")
+        lines.append(f"delta {attribution.delta[row]:+.0e}")
     return "\n".join(lines)
 
 
@@ -285,8 +286,7 @@ def _draw_parts(axis: Axes, gap: ShareGap, row: int) -> None:
     axis.barh([name for name, _ in rows], [value for _, value in rows], color=colours)
     axis.axvline(0, color="0.3", lw=0.8)
     tidy(axis)
-    words = f"bias {gap.bias[row]:+.3f} of {gap.score[row]:+.3f}"
-    axis.set_title(f"exact parts of the score\n{words}", fontsize=8)
+    axis.set_title(f"exact parts of the score\nbias {rows[1][1]:+.3f} of {rows[0][1]:+.3f}", fontsize=8)
 
 
 def _finish(figure: Figure, axes: np.ndarray, provenance: str) -> None:

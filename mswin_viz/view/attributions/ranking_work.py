@@ -10,6 +10,7 @@ from mswin_viz.analysis.attribution.method_ranking import Ranking, rank_methods
 from mswin_viz.analysis.attribution.target import Target
 from mswin_viz.data.progress import Report, Stop
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.token_cache import TokenCache
@@ -65,7 +66,7 @@ class RankingWork(ClosedWhole, widgets.VBox):
         images = [sample for sample in chosen if request.modality in sample.images]
         if not images:
             raise OptionError(
-                f"a ranking needs images: none of the first {len(chosen)} samples has {request.modality}"
+                f"a ranking needs images: none of the first {counted(len(chosen), 'samples')} has {request.modality}"
             )
         tags = [AttributionRequest((s,), request.modality, "", (), {}).tags[0] for s in images]
         pictures = self._cache.pictures([sample.images[request.modality] for sample in images], tags)
@@ -73,7 +74,7 @@ class RankingWork(ClosedWhole, widgets.VBox):
             self._model.bound(tags=tags), [picture.image for picture in pictures],
             Target.text(request.prompt, feature=feature), methods=list(request.calls), report=report, stop=stop,
         )  # fmt: skip
-        about = f"{len(images)} images, {request.modality}; “{request.prompt}”, {feature} CLS"
+        about = f"{counted(len(images), 'images')}, {request.modality}; “{request.prompt}”, {feature} CLS"
         self.ranking, self.table.value = ranking, ranking_html(ranking, about)
         self._freshness.answer(asked)
 

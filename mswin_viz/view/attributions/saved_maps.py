@@ -12,6 +12,7 @@ import numpy as np
 
 from mswin_viz.data.progress import progress_bar, unheard
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import counted
 from mswin_viz.data.storage.file_writing import write_bytes, write_json
 from mswin_viz.errors import DataError, ImageError, ImageFileError
 from mswin_viz.model.encoder.backbone import Model
@@ -108,7 +109,7 @@ def save_attributions(model: Model, samples: Sequence[Sample], plan: MapPlan, *,
     if not saved.images:
         why = next(iter(saved.left_out.values()))
         raise DataError(
-            f"maps need an image that can be read: got {len(samples)} samples, of the first: {why}"
+            f"maps need an image that can be read: got {counted(len(samples), 'samples')}, of the first: {why}"
         )
     return saved
 

@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 
 from mswin_viz.analysis.embeddings.view import EmbeddingView
 from mswin_viz.analysis.measures.comparison_record import Comparison
-from mswin_viz.view.embeddings.figures import measured_modalities, panel_title, query_words
+from mswin_viz.view.embeddings.figures import ZERO, measured_modalities, panel_title, query_words
 from mswin_viz.view.parts.figure_file import new_figure, tidy
 from mswin_viz.view.parts.figure_text import caption
+from mswin_viz.view.parts.given import given_view
 from mswin_viz.view.widgets.colours import FALLS, RISES, STAYS
 
-_ZERO = {"color": "0.4", "lw": 0.8, "ls": ":"}
 _LINE = 0.11  # inches of an identity's name
 _MOST_LINES = 60
 
@@ -48,6 +48,7 @@ def change_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
     >>> [axis.get_title().splitlines()[0] for axis in mv.change_figure(view).axes]
     ['TI']
     """
+    given_view(view)
     names = measured_modalities(view)
     most = max(len(view.comparisons[name].identities) for name in names)
     many = most > _MOST_LINES
@@ -84,6 +85,6 @@ def _draw_changes(axis: Axes, comparison: Comparison, order: np.ndarray) -> None
     for sign, colour, marker in ((1, RISES, "^"), (-1, FALLS, "v"), (0, STAYS, ".")):
         places = np.flatnonzero(np.sign(changes) == sign)
         axis.plot(changes[places], places, marker, color=colour, ms=3, ls="")
-    axis.axvline(0, **_ZERO)
+    axis.axvline(0, **ZERO)
     axis.set_xlabel("change of AP, points", fontsize=8)
     axis.set_ylabel("identities, by their change", fontsize=8)

@@ -14,7 +14,7 @@ from mswin_viz.analysis.embeddings.paired_tables import paired_table
 from mswin_viz.analysis.embeddings.same_images import is_tables, same_images
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.sample import Sample, at_least_one
-from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.shown_text import counted, short_text
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.parts.given import given_model
@@ -108,7 +108,7 @@ class MapsSource:
     def _items(self) -> Mapping[str, str]:
         of = {} if self.pair.features is None else self.pair.features.of
         return {
-            named(name): f"{feature}, {getattr(table, feature).shape[1]} numbers"
+            named(name): f"{feature}, {counted(getattr(table, feature).shape[1], 'numbers')}"
             for name, (table, feature) in of.items()
         }
 

@@ -19,6 +19,7 @@ from mswin_viz.analysis.embeddings.view import EmbeddingView, ViewSettings, embe
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Report, Stop, portion
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.embeddings.board import EmbeddingBoard
@@ -149,7 +150,7 @@ class EmbeddingExplorer(SavedAsPage):
         self._freshness.ask(self._request)
 
     def __repr__(self) -> str:
-        shows = f"{len(self._samples)} samples, {'no maps yet' if self.view is None else repr(self.view)}"
+        shows = f"{counted(len(self._samples), 'samples')}, {'no maps yet' if self.view is None else repr(self.view)}"
         return one_line(self, shows, *self._source.models, is_closed=is_closed(self))
 
     def _picture(self) -> Figure | Image.Image:
@@ -252,7 +253,7 @@ class EmbeddingExplorer(SavedAsPage):
     def _check(self, table: EmbeddingTable | None) -> None:
         if table is not None and len(table) and int(table.sample.max()) >= len(self._samples):
             raise OptionError(
-                f"a table must be shown with the samples it was made from: got {len(self._samples)} samples and a row "
+                f"a table must be shown with the samples it was made from: got {counted(len(self._samples), 'samples')} and a row "
                 f"of sample {int(table.sample.max())}; pass those that were embedded"
             )
 

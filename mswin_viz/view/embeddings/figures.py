@@ -13,12 +13,15 @@ from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.analysis.measures.null_comparison import NullComparison
 from mswin_viz.analysis.measures.paired_retrieval import NOT_MEASURED
 from mswin_viz.analysis.measures.ranking import METRIC_WORDS
+from mswin_viz.data.storage.given_kinds import of_kind
 from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.figure_file import new_figure, tidy
 from mswin_viz.view.parts.figure_text import caption, folded_name
+from mswin_viz.view.parts.given import given_view
 from mswin_viz.view.widgets.colours import FEATURES
 
-_ZERO = {"color": "0.4", "lw": 0.8, "ls": ":"}
+ZERO = {"color": "0.4", "lw": 0.8, "ls": ":"}
+"""How a line at no change is drawn."""
 _WIDE = 40  # characters above a panel
 
 
@@ -49,6 +52,7 @@ def similarity_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
     >>> len(mv.similarity_figure(view).axes)  # plain above enhanced
     2
     """
+    given_view(view)
     pairs = similarity_pairs(view.table, rule=view.settings.rule, seed=view.settings.seed)
     if not len(pairs.first):
         raise OptionError(
@@ -102,6 +106,7 @@ def silhouette_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
     >>> mv.silhouette_figure(view).axes[0].get_ylabel()
     'silhouette by identity'
     """
+    given_view(view)
     frame = points_frame(view).melt(
         ["modality"], ["plain_silhouette", "enhanced_silhouette"], "feature", "silhouette"
     )
@@ -116,7 +121,7 @@ def silhouette_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
         frame, x="modality", y="silhouette", hue="feature", order=names, hue_order=list(FEATURES), split=True, inner="quart",
         cut=0, palette=FEATURES, linewidth=0.8, ax=axis,
     )  # fmt: skip
-    axis.axhline(0, **_ZERO)
+    axis.axhline(0, **ZERO)
     axis.set_xticks(range(len(names)), list(map(modality_words, names)))
     axis.set_xlabel("")
     axis.set_ylabel("silhouette by identity", fontsize=8)
@@ -154,6 +159,7 @@ def measures_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
     >>> [axis.get_xlabel() for axis in mv.measures_figure(view, provenance=model.provenance).axes]
     ['%, bars with 95 % intervals over identities', 'change of mAP, points (95 %)']
     """
+    given_view(view)
     names = measured_modalities(view)
     frame = measures_frame(view)
     figure = new_figure(8.6, 1.2 + 0.62 * len(names))
@@ -177,7 +183,7 @@ def measures_figure(view: EmbeddingView, *, provenance: str = "") -> Figure:
         words = f"p = {test.p:.2g}" if np.isfinite(test.p) else "no test"
         above = {"xytext": (0, 6), "textcoords": "offset points", "ha": "center"}
         change.annotate(words, (100 * gap.value, place), fontsize=7, **above)
-    change.axvline(0, **_ZERO)
+    change.axvline(0, **ZERO)
     levels.set_yticks(places, list(map(modality_words, names)))
     levels.set_xlabel("%, bars with 95 % intervals over identities", fontsize=8)
     change.set_xlabel("change of mAP, points (95 %)", fontsize=8)
@@ -213,6 +219,12 @@ def nulls_figure(nulls: NullComparison, *, provenance: str = "") -> Figure:
     >>> [label.get_text() for label in mv.nulls_figure(against).axes[0].get_yticklabels()]
     ['trained', 'noise']
     """
+    of_kind(
+        nulls,
+        NullComparison,
+        "nulls must be a comparison with nulls",
+        "make one with mswin_viz.compare_with_nulls",
+    )
     rows = {"trained": nulls.trained, **nulls.nulls}
     figure = new_figure(6.4, 1.1 + 0.3 * len(rows))
     axis = figure.subplots()
@@ -224,7 +236,7 @@ def nulls_figure(nulls: NullComparison, *, provenance: str = "") -> Figure:
         axis.plot(100 * gap.value, place, "o" if is_trained else "s", color=colour, ms=6 if is_trained else 4)
     axis.set_yticks(range(len(rows)), list(rows), fontsize=8)
     axis.invert_yaxis()
-    axis.axvline(0, **_ZERO)
+    axis.axvline(0, **ZERO)
     axis.set_xlabel("change of mAP from plain, points (95 % over identities)", fontsize=8)
     tidy(axis, size=8)
     cause = nulls.trained.unmeasured

@@ -12,7 +12,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 
 from mswin_viz.analysis.embeddings.view import EmbeddingView
-from mswin_viz.data.shown_text import without_home
+from mswin_viz.data.shown_text import counted, without_home
 from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.data.storage.output_checks import output_file, output_folder
 from mswin_viz.errors import OptionError
@@ -20,6 +20,7 @@ from mswin_viz.view.embeddings import figures
 from mswin_viz.view.embeddings.change_figure import change_figure
 from mswin_viz.view.parts.figure_file import FORMATS, figure_bytes, new_figure
 from mswin_viz.view.parts.figure_text import caption, named_legend
+from mswin_viz.view.parts.given import given_view
 from mswin_viz.view.parts.neighbour_words import feature_names_words
 from mswin_viz.view.widgets.labels import COLOURS, FEATURES, SHOWN, colours_of, named
 from mswin_viz.view.widgets.map_colours import Colouring
@@ -57,6 +58,7 @@ def maps_figure(view: EmbeddingView, *, by: str = "identity", provenance: str = 
     >>> [axis.get_title().splitlines()[0] for axis in mv.maps_figure(view).axes][:2]
     ['plain CLS', 'enhanced CLS']
     """
+    given_view(view)
     figure = new_figure(9.2, 4.9)
     axes = figure.subplots(1, 2, sharex=True, sharey=True)
     colouring, settings = map_colouring(view, by), view.settings
@@ -69,7 +71,7 @@ def maps_figure(view: EmbeddingView, *, by: str = "identity", provenance: str = 
         axis.set_title(f"{name}\ntrustworthiness {quality.trustworthiness:.3f}", fontsize=9)
     _explain_colours(figure, axes, colouring, colours[by])
     words = (
-        f"{len(view)} rows ({SHOWN[settings.show]}); joint t-SNE, coupling {settings.coupling:g}, perplexity "
+        f"{counted(len(view), 'rows')} ({SHOWN[settings.show]}); joint t-SNE, coupling {settings.coupling:g}, perplexity "
         f"{view.projection.settings.perplexity:g}, seed {settings.seed}. How similar the two maps look is set by the "
         f"coupling; judge the add-on by the measures. {provenance}"
     )
@@ -122,7 +124,7 @@ def _explain_colours(figure: Figure, axes: np.ndarray, colouring: Colouring, tit
         bar.ax.tick_params(labelsize=7)
         return
     if len(colouring.names) > _MOST_NAMED:
-        figure.suptitle(f"coloured by {title}: {len(colouring.names)} colours", fontsize=9)
+        figure.suptitle(f"coloured by {title}: {counted(len(colouring.names), 'colours')}", fontsize=9)
         return
     dots = [axes[-1].plot([], [], "o", color=colour, ms=4)[0] for colour in colouring.colours]
     style = {"loc": "outside right center", "fontsize": 6, "frameon": False, "title_fontsize": 7}

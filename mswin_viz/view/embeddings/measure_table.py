@@ -10,6 +10,7 @@ from mswin_viz.analysis.embeddings.neighbours import failed_words
 from mswin_viz.analysis.embeddings.view import COUPLING_WORDS, EmbeddingView
 from mswin_viz.analysis.measures.comparison_record import Comparison
 from mswin_viz.analysis.measures.joined import modality_words
+from mswin_viz.data.shown_text import counted
 from mswin_viz.view.widgets.labels import named
 from mswin_viz.view.widgets.markup import CELL, FONT, Markup, fragment, tag
 
@@ -52,9 +53,9 @@ def selection_html(view: EmbeddingView, rows: Sequence[int], n_arrows: int) -> M
     known = change[np.isfinite(change)]
     mean = f"mean change of AP {known.mean():+.3f}" if len(known) else "no change of AP is known"
     arrows = f"; arrows for the first {n_arrows}" if len(at) > n_arrows else ""
-    rows_word, n = "row" if len(at) == 1 else "rows", len(identities)
-    words = f" {rows_word} of {n} {'identity' if n == 1 else 'identities'} selected, {mean}{arrows}."
-    return tag("div", tag("b", len(at)), words, style=FONT)
+    n, rows_word = counted(len(at), "rows").split(" ")
+    words = f" {rows_word} of {counted(len(identities), 'identities')} selected, {mean}{arrows}."
+    return tag("div", tag("b", n), words, style=FONT)
 
 
 def _line(name: str, found: Comparison) -> Markup:
@@ -90,7 +91,7 @@ def _map_words(view: EmbeddingView) -> str:
     first, second = _names(view)
     before, after = view.projection.plain_quality, view.projection.enhanced_quality
     return (
-        f"Maps of {len(view)} rows: trustworthiness {before.trustworthiness:.3f} {first}, {after.trustworthiness:.3f} "
+        f"Maps of {counted(len(view), 'rows')}: trustworthiness {before.trustworthiness:.3f} {first}, {after.trustworthiness:.3f} "
         f"{second}; neighbours kept on the map {before.knn_recall:.0%} and {after.knn_recall:.0%} (of {before.k}); disparity of "
         f"the two maps {view.projection.disparity:.2f} (0: they lie on each other)."
     )

@@ -11,6 +11,7 @@ import ipywidgets as widgets
 from mswin_viz.analysis.embeddings.view import EmbeddingView
 from mswin_viz.data.progress import Stop
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import counted, n_of
 from mswin_viz.errors import StoppedError
 from mswin_viz.model.encoder.encoded_batch import Failure
 from mswin_viz.view.embeddings.controls import MapControls
@@ -33,7 +34,6 @@ _WORKS = (
     "it, a click beside the points chooses none; the wheel zooms, a drag moves, a double click goes back. Keys on a map: "
     "arrows step through the points, Enter chooses, + and - zoom, 0 goes back. Colours, morph and arrows work."
 )
-_PICTURES = "{n} of {total} points have a picture; all have their words."
 _FIXED = (
     "Fixed: show {show}; matching rule {rule}; coupling {coupling:g}; perplexity {perplexity:g} asked for; seed {seed}. Heatmaps and "
     "neighbours of a point, search, lasso and saving need the live explorer."
@@ -61,7 +61,7 @@ class EmbeddingPage:
         traits = _points(view, maps) | {"thumbs": _thumbnails(view, pictured, stop)}
         switches = [(c.morph, "value", _morphs), (c.arrows, "value", _arrows)]
         return PagePlan(
-            title=f"Embeddings: {len(view)} points", about=[_WORKS, *_about(view, len(pictured))], root=self.root, words=folderless(self.samples),
+            title=f"Embeddings: {counted(len(view), 'points')}", about=[_WORKS, *_about(view, len(pictured))], root=self.root, words=folderless(self.samples),
             live=[c.colour, c.morph, c.arrows], hidden=[*self.hidden, c.search],
             replaced={maps: PagePart("page_maps", "page_maps", traits)},
             changed={
@@ -69,7 +69,7 @@ class EmbeddingPage:
                 self.html["message"]: {"value": message_html(words)},
             },
             tables=[
-                PageTable(((c.colour, "value"),), self._colours(view, maps), len(COLOURS), words=f"{len(view)} points"),
+                PageTable(((c.colour, "value"),), self._colours(view, maps), len(COLOURS), words=counted(len(view), "points")),
                 *(PageTable(((control, trait),), answers(maps)) for control, trait, answers in switches),
             ],
         )  # fmt: skip
@@ -126,5 +126,7 @@ def _about(view: EmbeddingView, n_pictures: int) -> list[str]:
     fixed = _FIXED.format(
         show=SHOWN[settings.show], rule=rule, coupling=settings.coupling, perplexity=settings.perplexity, seed=settings.seed
     )  # fmt: skip
-    pictures = [_PICTURES.format(n=n_pictures, total=len(view))] if n_pictures < len(view) else []
-    return [*pictures, fixed]
+    if n_pictures == len(view):
+        return [fixed]
+    pictures = f"{n_of(n_pictures, len(view), 'points')} {'has' if n_pictures == 1 else 'have'} a picture"
+    return [f"{pictures}; all have their words.", fixed]

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 
 from mswin_viz.analysis.arrays import check_counts
 from mswin_viz.analysis.findings.record import Findings
-from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.shown_text import counted, short_text
 from mswin_viz.errors import OptionError
 from mswin_viz.view.findings.items import MOST_EVIDENCE, evidence_mark
 from mswin_viz.view.parts.figure_file import new_figure
@@ -56,7 +56,7 @@ def findings_figure(found: Findings, *, first: int = 0, n: int = 6, provenance: 
     check_counts(1, n=n)
     if not isinstance(first, int) or not 0 <= first < len(found):
         raise OptionError(
-            f"a figure of findings begins at one of the list's {len(found)} places, from 0: got {first}; "
+            f"a figure of findings begins at one of the list's {counted(len(found), 'places')}, from 0: got {first}; "
             f"there is nothing to draw beyond them"
         )
     numbers = range(first, min(first + n, len(found)))

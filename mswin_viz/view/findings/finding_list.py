@@ -5,6 +5,7 @@ from __future__ import annotations
 import anywidget
 import traitlets
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.lifetime import ClosedWhole
 
@@ -24,7 +25,7 @@ class FindingList(ClosedWhole, anywidget.AnyWidget):
     words = traitlets.Unicode().tag(sync=True)  # in place of the list where it is empty
 
     def __repr__(self) -> str:
-        return f"FindingList({len(self.items)} items, {len(self.selected)} chosen)"
+        return f"FindingList({counted(len(self.items), 'items')}, {len(self.selected)} chosen)"
 
     def release(self) -> None:
         """Release the pictures."""

@@ -11,6 +11,7 @@ import ipywidgets as widgets
 
 from mswin_viz import __version__
 from mswin_viz.data.progress import Progress, Report, Stop, progress_bar, unheard
+from mswin_viz.data.shown_text import n_of
 from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.data.storage.output_checks import output_file
 from mswin_viz.errors import StoppedError
@@ -230,7 +231,7 @@ class _Tables:
                 self.report(Progress(min(done, table.n_answers), table.n_answers, words))
         if n_failed:
             self.say(
-                f"{n_failed} of {len(answers)} choices have no pictures: an image is missing or cannot be read; the page says why"
+                f"{n_of(n_failed, len(answers), 'choices')} {'has' if n_failed == 1 else 'have'} no pictures: an image is missing or cannot be read; the page says why"
             )
         return {"axes": self.models.axes(table), "answers": answers}
 

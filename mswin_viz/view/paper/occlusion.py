@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from mswin_viz.analysis.experiments.occlusion_record import OcclusionCurves
 from mswin_viz.analysis.measures.joined import modality_words
+from mswin_viz.data.shown_text import counted
 from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.figure_file import new_figure, tidy
@@ -128,5 +129,5 @@ def _words(curves: OcclusionCurves) -> str:
         words.append(
             "Triangles: enhanced ahead of plain (up) or behind it (down) beyond chance, paired by identity, each fraction by itself."
         )
-    over = f"{curves.modalities[0]}: {first.n_queries} queries of {first.n_identities} identities."
+    over = f"{curves.modalities[0]}: {counted(first.n_queries, 'queries')} of {counted(first.n_identities, 'identities')}."
     return " ".join([*words, over, *curves.notes])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 
-from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.shown_text import counted, short_text
 from mswin_viz.errors import OptionError
 from mswin_viz.view.paper.paper_columns import Column
 from mswin_viz.view.paper.paper_maps import Place
@@ -105,10 +105,10 @@ def layout_of(
         way_out = (
             f"make it {wanted:.2f} inches wide, or show fewer columns, modalities or models"
             if free / (n_groups * n_columns) < needed
-            else f"a page of {PAGE} inches is not high enough for {len(rows)} rows; show fewer"
+            else f"a page of {PAGE} inches is not high enough for {counted(len(rows), 'rows')}; show fewer"
         )
         raise OptionError(
-            f"titles need letters of {LEAST_SIZE} points, so {n_groups * n_columns} columns must be {needed:.2f} inches each: "
+            f"titles need letters of {LEAST_SIZE} points, so {counted(n_groups * n_columns, 'columns')} must be {needed:.2f} inches each: "
             f"got {max(cell, 0):.2f} in a figure {width:.2f} inches wide; {way_out}"
         )
     return Layout(tuple(rows), tuple(groups), tuple(columns), width, n_blocks, (cell, cell * ratio), foot)

@@ -12,6 +12,7 @@ from PIL import Image
 from mswin_viz.analysis.attribution.target import Target
 from mswin_viz.data.progress import StepCounter
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import DataError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.encoded_batch import encoded_batch
@@ -76,7 +77,7 @@ def paper_maps(
     if not found.pictures:
         why = next(iter(found.missing.values()), "there are no samples")
         raise DataError(
-            f"a figure needs an image in {' or '.join(plan.modalities)} that can be read: got {len(samples)} samples, the first: {why}"
+            f"a figure needs an image in {' or '.join(plan.modalities)} that can be read: got {counted(len(samples), 'samples')}, the first: {why}"
         )
     return found
 
@@ -105,4 +106,6 @@ def _fill(
             for at, one in zip(places, values, strict=True):
                 found.maps[Place(model_name, at, modality), column.name] = one
         if steps.passed(1):
-            raise StoppedError(f"the figure was stopped after {steps.done} of {steps.total} columns")
+            raise StoppedError(
+                f"the figure was stopped after {steps.done} of {counted(steps.total, 'columns')}"
+            )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 
 from mswin_viz.data.names import relative_names
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import shown_text
 
+_LONGEST_PLAIN = 60  # characters of a file's name in another one
 _LONGEST = 100  # characters of a name, of at most four bytes each
 
 
@@ -23,3 +26,8 @@ def file_stems(samples: Sequence[Sample]) -> list[str]:
         used.add(stem.casefold())
         stems.append(stem)
     return stems
+
+
+def plain_stem(name: str) -> str:
+    """Letters, digits, dots and dashes of a name, which any file system takes; empty if it has none."""
+    return re.sub(r"[^\w.-]+", "_", shown_text(name), flags=re.ASCII).strip("._")[-_LONGEST_PLAIN:]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import ipywidgets as widgets
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.data.storage.typed_paths import typed_path
 from mswin_viz.view.widgets.guarded import Guard
 from mswin_viz.view.widgets.markup import Html, message_html
@@ -32,7 +33,7 @@ class FolderSaving(widgets.HBox):
         try:
             folder = self.folder.value
             written = self._save(typed_path(folder if folder.strip() else self._default))
-            self.message.value = f"{len(written)} files in {written[0].parent.resolve()}"
+            self.message.value = f"{counted(len(written), 'files')} in {written[0].parent.resolve()}"
         finally:
             self.button.disabled = False
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mswin_viz.analysis.embeddings.view import EmbeddingView
 from mswin_viz.data.shown_text import is_encodable, short_text
+from mswin_viz.data.storage.given_kinds import of_kind
 from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
@@ -21,6 +23,13 @@ def given_model(model: object) -> Model:
         )
     raise OptionError(
         f"an explorer shows a model: got {value_words(model)}; make one with mswin_viz.load_model"
+    )
+
+
+def given_view(view: object) -> EmbeddingView:
+    """A view of embeddings. Raises OptionError for anything else."""
+    return of_kind(
+        view, EmbeddingView, "view must be a view of embeddings", "make one with mswin_viz.embedding_view"
     )
 
 

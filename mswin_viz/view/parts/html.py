@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.model.encoder.encoded_batch import Failure
 from mswin_viz.view.widgets.labels import FEATURES
 from mswin_viz.view.widgets.markup import FONT, NOTE, SMALL, Markup, tag
@@ -73,4 +74,6 @@ def failure_words(failed: Sequence[Failure]) -> list[str]:
     """The first images that got no row, with the reason, and how many more there are."""
     words = [f"{failure.path}: {failure.reason}" for failure in failed[:_MOST_NAMED]]
     n_more = len(failed) - len(words)
-    return words + [f"and {n_more} more images have no row; table.failed lists them all"] * (n_more > 0)
+    return words + [
+        f"and {counted(n_more, 'more images have', 'more image has')} no row; table.failed lists them all"
+    ] * (n_more > 0)

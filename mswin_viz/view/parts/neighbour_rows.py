@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mswin_viz.analysis.embeddings.given import of_table
 from mswin_viz.analysis.embeddings.named_features import NamedFeatures, features_of
 from mswin_viz.analysis.embeddings.neighbours import Neighbours, neighbours
 from mswin_viz.data.shown_text import shown_text
@@ -94,6 +95,7 @@ def _named(table: EmbeddingTable | NamedFeatures, has_addon: bool | None) -> Nam
     """Plain and enhanced of a table, plain alone where they are the same; named features as they are."""
     if isinstance(table, NamedFeatures):
         return table
+    table = of_table(table)
     differs = not np.array_equal(table.plain, table.enhanced) if has_addon is None else has_addon
     return features_of(table, None if differs else ("plain",))
 

@@ -11,7 +11,7 @@ import ipywidgets as widgets
 import numpy as np
 
 from mswin_viz.data.sample import Sample
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.data.storage.output_checks import output_file
 from mswin_viz.data.storage.spreadsheet_cells import csv_file
@@ -180,7 +180,7 @@ class TagBar(ClosedWhole, widgets.VBox):
         change = tags.add if is_set else tags.remove
         events = change(samples, self.tag.value)
         self._last = events or self._last
-        n_images = "1 image" if len(events) == 1 else f"{len(events):,} images"
+        n_images = counted(len(events), "images")
         words = f"{n_images} {'tagged' if is_set else 'no longer tagged'} in {shown_text(tags.file)}"
         nothing = f"nothing to change: what is selected {'has this tag already' if is_set else 'does not have this tag'}"
         self._changed(words if events else nothing)
@@ -202,7 +202,7 @@ class TagBar(ClosedWhole, widgets.VBox):
             raise OptionError("what is selected is exported: nothing is; click, draw a lasso, or search")
         is_csv = Path(path).suffix.lower() == ".csv"
         write_bytes(path, csv_file(frame) if is_csv else frame.to_parquet(index=False))
-        self._tell(f"{len(frame):,} rows in {shown_text(path.resolve())}")
+        self._tell(f"{counted(len(frame), 'rows')} in {shown_text(path.resolve())}")
 
     def _show_tags(self) -> str:
         """Offer the tags that there are; words where the one that was shown or hidden is gone, so that all are shown."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mswin_viz.analysis.experiments.ablation_heads import CONTROLS, OWN, OWN_CONTROL, row_words
 from mswin_viz.analysis.experiments.stored_results import check_ablation
+from mswin_viz.data.shown_text import counted, n_of
 from mswin_viz.view.reports.ablation_tables import (
     NOT_MEASURED,
     Stored,
@@ -114,7 +115,7 @@ def _against_plain(stored: Stored) -> str:
     count = Counter(cell["verdict"] for cell in cells)
     heads = f"{len(trained)} trained heads are" if len(trained) > 1 else "trained head is"
     return (
-        f"Against plain CLS, the {heads} better in mAP in {count['better']} of {len(cells)} comparisons, worse in "
+        f"Against plain CLS, the {heads} better in mAP in {count['better']} of {counted(len(cells), 'comparisons')}, worse in "
         f"{count['worse']}, and not told apart in {count['not told apart']}."
     )
 
@@ -127,7 +128,7 @@ def _own_against_its_control(stored: Stored) -> list[str]:
     count = Counter(cell["verdict"] for cell in cells)
     return [
         f"Against its own control, an MLP on the mean patch, {stored['rows'][OWN]['words']} is better in mAP in "
-        f"{count['better']} of {len(cells)} comparisons, worse in {count['worse']}, and not told apart in "
+        f"{count['better']} of {counted(len(cells), 'comparisons')}, worse in {count['worse']}, and not told apart in "
         f"{count['not told apart']}."
     ]
 
@@ -155,7 +156,7 @@ def _against_controls(counts: _Comparisons) -> str:
         return "No control was run, so nothing can be said of windows."
     return (
         f"Against {'both controls' if counts.n_controls > 1 else 'the control'} of their size without windows, the windows "
-        f"are better in mAP in {counts.won} of {counts.n} comparisons; a control is better in {counts.lost}, and neither in "
+        f"are better in mAP in {counts.won} of {counted(counts.n, 'comparisons')}; a control is better in {counts.lost}, and neither in "
         f"{counts.n - counts.won - counts.lost}."
     )
 
@@ -164,7 +165,7 @@ def _meaning(counts: _Comparisons) -> str:
     if counts.n and counts.won == counts.n:
         return "What the windows find is not found without them: the order of the patches carries something here."
     if counts.won:
-        return f"The windows find something that heads without them do not in {counts.won} of {counts.n} comparisons only."
+        return f"The windows find something that heads without them do not in {counts.won} of {counted(counts.n, 'comparisons')} only."
     if counts.n and counts.lost == counts.n:
         return (
             "What a trained head gains here is not due to the windows: in every comparison a head of the same size without "
@@ -198,7 +199,7 @@ def _hope(stored: Stored) -> list[str]:
 def _queries(stored: Stored) -> list[str]:
     """Over how many queries each split is measured, where not over all."""
     return [
-        f"{split_heading(split)}: measured over {n['answered']} of {n['asked']} queries; the others "
+        f"{split_heading(split)}: measured over {n_of(n['answered'], n['asked'], 'queries')}; the others "
         "have no match under the rule."
         for split, n in stored.get("queries", {}).items()
         if n["answered"] < n["asked"]

@@ -10,6 +10,7 @@ from mswin_viz.analysis.markdown_tables import NO_NUMBER, markdown_table, percen
 from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.data.images.image_source import MODALITIES
+from mswin_viz.data.shown_text import counted
 
 _COLUMNS = (*MODALITIES, "three_together")
 _SPLITS = {
@@ -30,7 +31,7 @@ def table(evaluation: Evaluation) -> str:
     lines = [
         f"Weights: {evaluation.model['weights']}. Add-on: {evaluation.model['add-on']}.",
         f"World {evaluation.seed}: {evaluation.identities} freshly drawn people in each split, "
-        f"{evaluation.cameras} cameras x {evaluation.shots_per_camera} shots. All against all by {METRIC_WORDS[evaluation.metric]}, raw "
+        f"{counted(evaluation.cameras, 'cameras')} x {counted(evaluation.shots_per_camera, 'shots')}. All against all by {METRIC_WORDS[evaluation.metric]}, raw "
         f"features, the query's own identity and camera left out{again}. mAP / Rank-1 / mINP and accuracies in percent.",
         *evaluation.notes,
     ]

@@ -9,11 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure, SubFigure
 
+from mswin_viz.analysis.embeddings.given import of_table
 from mswin_viz.analysis.embeddings.neighbours import Neighbours
 from mswin_viz.analysis.embeddings.pair_record import PairShares
 from mswin_viz.analysis.embeddings.pair_shares import pair_panels
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.scales.panels import Panel, shared_range
+from mswin_viz.data.storage.given_kinds import of_kind
 from mswin_viz.errors import OptionError
 from mswin_viz.view.parts.figure_text import LEAST_SIZE
 from mswin_viz.view.parts.heat import colour_scale, heat_pixels
@@ -76,6 +78,13 @@ def ranked_figure(
     >>> mv.figure_bytes(figure, "svg")[:5]
     b'<?xml'
     """
+    of_table(table)
+    of_kind(
+        results,
+        Mapping,
+        "results must be a dictionary of lists by name",
+        "make them with mswin_viz.neighbours",
+    )
     if not shares:
         return neighbours_figure(table, results, note=provenance)
     if shares_of not in results:

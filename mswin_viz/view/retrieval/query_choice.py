@@ -11,7 +11,7 @@ import numpy as np
 
 from mswin_viz.analysis.embeddings.list_changes import SAME
 from mswin_viz.data.sample import Sample
-from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.shown_text import counted, short_text
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -74,10 +74,10 @@ def summary(precisions: Mapping[str, Float[np.ndarray, " row"]]) -> str:
         f"{shown_name(name)} {values.mean():.3f}" for name, values in zip(precisions, each, strict=True)
     )
     if len(each) != 2:
-        return f"mAP {means}; over {n} {'query' if n == 1 else 'queries'}"
+        return f"mAP {means}; over {counted(n, 'queries')}"
     change = each[1] - each[0]
     gained, lost = int((change > SAME).sum()), int((change < -SAME).sum())
-    return f"mAP {means}; of {n} queries {gained} gained, {lost} lost, {n - gained - lost} did not change"
+    return f"mAP {means}; of {counted(n, 'queries')} {gained} gained, {lost} lost, {n - gained - lost} did not change"
 
 
 def shown_name(name: str) -> str:

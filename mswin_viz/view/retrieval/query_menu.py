@@ -9,6 +9,7 @@ from typing import Any
 
 from mswin_viz.analysis.embeddings.query_order import AS_LISTED, order_parts
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import counted
 from mswin_viz.view.parts.tag_bar import Keep, Shown
 from mswin_viz.view.retrieval.controls import RetrievalControls
 from mswin_viz.view.retrieval.query_choice import matching, query_name
@@ -91,7 +92,9 @@ class QueryMenu:
             self._is_filling.clear()
         self._shown = self.sorting.key
         n = len(self._found)
-        self.controls.count.value = f"first {_MOST_LISTED} of {n}" if n > _MOST_LISTED else f"{n} queries"
+        self.controls.count.value = (
+            f"first {_MOST_LISTED} of {n}" if n > _MOST_LISTED else counted(n, "queries")
+        )
         self._explain(is_sorted=now is not None)
 
     def _explain(self, *, is_sorted: bool) -> None:

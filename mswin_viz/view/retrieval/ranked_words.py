@@ -9,6 +9,7 @@ import numpy as np
 from mswin_viz.analysis.embeddings.list_changes import ListChange
 from mswin_viz.analysis.measures.paired_statistics import Interval
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import counted
 from mswin_viz.view.retrieval.query_choice import query_name, shown_name, summary
 from mswin_viz.view.retrieval.rankings import Rankings
 from mswin_viz.view.widgets.markup import CELL, FONT, NOTE, Markup, fragment, tag
@@ -78,12 +79,12 @@ def _line(change: ListChange, first: str, *, several: bool) -> Markup:
 
 def _test_words(changes: Sequence[ListChange]) -> str:
     first, n_tests = changes[0], len(changes) - 1
-    queries = f"{first.n_queries} {'query' if first.n_queries == 1 else 'queries'}"
+    queries = counted(first.n_queries, "queries")
     if first.n_identities < 2:
         return f"Over {queries} with a match. One identity has no spread: there is no interval, and a difference is not measured."
     adjusted = f", after Holm's correction for {n_tests} tests" if n_tests > 1 else ""
     return (
-        f"Against {shown_name(first.name)}, over {queries} with a match ({first.n_identities} identities): bootstrap intervals and paired "
+        f"Against {shown_name(first.name)}, over {queries} with a match ({counted(first.n_identities, 'identities')}): bootstrap intervals and paired "
         f"sign-flip test of the change of mAP over identities{adjusted}. Gained and lost: queries, by average precision."
     )
 

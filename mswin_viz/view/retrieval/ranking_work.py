@@ -12,6 +12,7 @@ from mswin_viz.analysis.embeddings.named_features import NamedFeatures
 from mswin_viz.analysis.embeddings.query_order import AS_LISTED
 from mswin_viz.analysis.embeddings.query_table import query_frame
 from mswin_viz.data.progress import Report, Stop, portion, unheard
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError
 from mswin_viz.view.retrieval.query_choice import JUMPS, QueryJumps
 from mswin_viz.view.retrieval.query_menu import QueryMenu
@@ -67,7 +68,7 @@ class RankingWork:
         if self.source.lists is None:
             samples = self.owner._samples
             n = sum(len(sample.images) for sample in samples)
-            words = f"{len(samples)} samples, {n} images, not embedded yet: press “embed and rank”."
+            words = f"{counted(len(samples), 'samples')}, {counted(n, 'images')}, not embedded yet: press “embed and rank”."
             self.html["summary"].value = words
         else:
             self.html["summary"].value = summary_html(self.rankings, *self.choice)

@@ -17,6 +17,7 @@ from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.progress import Report, Stop
 from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import DataError, OptionError
 
 if TYPE_CHECKING:
@@ -94,12 +95,12 @@ def rankable(
     found = tuple(name for name in wanted if name in there)
     if not samples or not found:
         raise DataError(
-            f"the retrieval view needs samples with {' or '.join(wanted) or 'a modality'}: got {len(samples)} samples "
+            f"the retrieval view needs samples with {' or '.join(wanted) or 'a modality'}: got {counted(len(samples), 'samples')} "
             f"with {', '.join(sorted(there)) or 'none'}; see mswin_viz.samples() and mswin_viz.embed()"
         )
     if table is not None and int(table.sample.max(initial=-1)) >= len(samples):
         raise OptionError(
-            f"a table must be of the samples it is shown with: got {len(samples)} samples and a row of sample "
+            f"a table must be of the samples it is shown with: got {counted(len(samples), 'samples')} and a row of sample "
             f"{int(table.sample.max())}; pass those that were embedded"
         )
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,12 +16,13 @@ from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import Report, StepCounter, Stop, portion, reporter, unheard
 from mswin_viz.data.sample import Sample
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.data.storage.output_checks import output_folder
 from mswin_viz.data.storage.spreadsheet_cells import csv_file
 from mswin_viz.errors import DataError, MswinVizError, OutputError, StoppedError
 from mswin_viz.view.parts.figure_file import figure_bytes
+from mswin_viz.view.parts.file_names import plain_stem
 from mswin_viz.view.parts.neighbour_words import who
 from mswin_viz.view.retrieval.figures import ranked_figure
 from mswin_viz.view.retrieval.lists_page import ListsPage
@@ -38,7 +38,6 @@ PAGE, LINES = "ranked_lists.html", "ranked_lists.csv"
 """The page and the table, beside the pictures."""
 _DPI = 150  # of PNG pictures
 _CHOOSING = 0.3  # part of the work that choosing the worst queries takes
-_LONGEST = 60  # characters of a file's name in another one
 
 
 class SavedListOptions(TypedDict, total=False):
@@ -86,7 +85,7 @@ class SavedLists:
     def __repr__(self) -> str:
         left = f", {len(self.left_out)} left out" if self.left_out else ""
         return (
-            f"SavedLists({len(self.queries)} queries, {len(self.pictures)} pictures, {self.page.name}, {self.lines.name}"
+            f"SavedLists({counted(len(self.queries), 'queries')}, {counted(len(self.pictures), 'pictures')}, {self.page.name}, {self.lines.name}"
             f"{left})"
         )
 
@@ -193,7 +192,9 @@ class _Writer:
         steps = StepCounter(len(positions), report, self.options.stop, "drawing ranked lists")
         for position in positions:
             if steps.stopping():
-                raise StoppedError(f"saving was stopped after {steps.done} of {steps.total} queries")
+                raise StoppedError(
+                    f"saving was stopped after {steps.done} of {counted(steps.total, 'queries')}"
+                )
             try:
                 found = self._ranked(position)
             except OutputError:
@@ -231,7 +232,7 @@ class _Writer:
         table = self.features.lists.table
         figure = ranked_figure(table, found, provenance=self.words)
         row = next(iter(found.values())).query
-        parts = (f"{number:03d}", _plain_name(table.path[row].stem))
+        parts = (f"{number:03d}", plain_stem(table.path[row].stem))
         file = self.folder / f"{'_'.join(filter(None, parts))}.{self.options.kind}"
         return write_bytes(file, figure_bytes(figure, self.options.kind, dpi=_DPI))
 
@@ -265,7 +266,7 @@ class _Writer:
     def _finish(self, saved: SavedLists, page: ListsPage, lines: Sequence[Mapping[str, Any]]) -> None:
         import pandas as pd  # slow to import
 
-        title = f"Ranked lists of {len(saved.queries)} {'query' if len(saved.queries) == 1 else 'queries'}"
+        title = f"Ranked lists of {counted(len(saved.queries), 'queries')}"
         notes = "".join(f" {note}" for note in self.features.lists.notes)
         made = f"{self.words}.{notes} Saved {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
         write_bytes(saved.page, page.document(title, made).encode())
@@ -275,11 +276,6 @@ class _Writer:
         table = self.features.given.table
         at = int((table.sample == position).argmax())
         return shown_text(table.path[at].name) or who(table, at)
-
-
-def _plain_name(name: str) -> str:
-    """Letters, digits, dots and dashes of a name, which any file system takes."""
-    return re.sub(r"[^\w.-]+", "_", shown_text(name), flags=re.ASCII).strip("._")[-_LONGEST:]
 
 
 def _provenance(features: SavedFeatures, options: ListOptions, is_worst: bool) -> str:

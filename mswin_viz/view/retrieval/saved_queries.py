@@ -17,7 +17,7 @@ from mswin_viz.analysis.measures.matching import RULES
 from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.progress import Report, Stop
 from mswin_viz.data.sample import Sample
-from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.shown_text import counted, short_text
 from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.view.parts.figure_file import FORMATS
@@ -96,7 +96,7 @@ def _worst(found: SavedFeatures, n: int, options: ListOptions) -> list[int]:
     answered = np.flatnonzero(np.isfinite(precisions))
     if not len(answered):
         raise DataError(
-            f"the worst queries need at least one with a match: got {len(rows)} {found.modality} queries, none with one "
+            f"the worst queries need at least one with a match: got {counted(len(rows), f'{found.modality} queries')}, none with one "
             f'under the rule {options.rule!r}; use rule="none", or name the queries'
         )
     order = answered[np.argsort(np.round(precisions[answered], 9), kind="stable")][:n]

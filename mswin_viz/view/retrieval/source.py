@@ -13,6 +13,7 @@ from mswin_viz.analysis.embeddings.same_images import is_tables, same_images
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.ranking import METRIC_WORDS
 from mswin_viz.data.sample import Sample, listed_samples
+from mswin_viz.data.shown_text import counted
 from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
@@ -77,7 +78,7 @@ class RetrievalSource:
 
     def line(self, view: object, *, is_closed: bool) -> str:
         """The text form of a view of this."""
-        n = f"{len(self.samples)} samples"
+        n = counted(len(self.samples), "samples")
         if self.model is not None:
             shows = "not embedded yet" if self.table is None else repr(self.table)
             return one_line(view, f"{n}, {shows}", self.model, is_closed=is_closed)

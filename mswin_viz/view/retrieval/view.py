@@ -135,9 +135,9 @@ class RetrievalView(SavedAsPage):
         self._rankings = Rankings(rankable(self._samples, modalities, self.table))
         positions, ranked_by = queries(self._samples), self._rankings.choices
         if not positions:
-            raise DataError(
-                f"a retrieval view needs a query: all {len(self._samples)} samples are of the gallery"
-            )
+            n = len(self._samples)
+            every = "the only sample is" if n == 1 else f"all {n:,} samples are"
+            raise DataError(f"a retrieval view needs a query: {every} of the gallery")
         names = ("message", "summary", "jump")
         self._html = {name: Html().add_class(f"mswin-retrieval-{name}") for name in names}
         has_scenes = any(sample.scene is not None for sample in self._samples)

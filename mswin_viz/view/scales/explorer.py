@@ -15,7 +15,7 @@ from mswin_viz.analysis.scales.panels import Panel
 from mswin_viz.analysis.scales.view import ScaleView
 from mswin_viz.data.sample import Sample, at_least_one
 from mswin_viz.data.sets.layouts import samples
-from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.shown_text import counted, short_text
 from mswin_viz.data.storage.typed_paths import typed_path
 from mswin_viz.errors import MswinVizError
 from mswin_viz.view.page.page_download import PageDownload
@@ -161,7 +161,7 @@ class ScaleExplorer(TakenAway):
 
     def __repr__(self) -> str:
         name = short_text(self._samples[self.strip.selected].name, MOST_OF_A_NAME)
-        shows = f"{name}, {self.strip.modality}, of {len(self._samples)} samples"
+        shows = f"{name}, {self.strip.modality}, of {counted(len(self._samples), 'samples')}"
         models, names = self._results.models, self._results.pair or ("",)
         return one_line(self, shows, *models, names=names, is_closed=is_closed(self))
 

@@ -13,6 +13,7 @@ from mswin_viz.analysis.scales.request import ViewRequest
 from mswin_viz.data.progress import progress_bar
 from mswin_viz.data.sample import Sample
 from mswin_viz.data.sets.contact_sheet import save_sheet, sheet_of_columns
+from mswin_viz.data.shown_text import counted
 from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.errors import DataError, ImageError, ImageFileError
 from mswin_viz.model.encoder.backbone import Model
@@ -126,7 +127,7 @@ def save_heatmaps(
         models.close()
     if not tiles:
         raise DataError(
-            f"heatmaps need an image that can be read: got {len(samples)} samples, of the first: "
+            f"heatmaps need an image that can be read: got {counted(len(samples), 'samples')}, of the first: "
             f"{next(iter(saved.left_out.values()))}"
         )
     if sheet is not None:

@@ -10,6 +10,7 @@ import numpy as np
 from mswin_viz.analysis.scales.inspection import WindowInspection, inspected_window
 from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.analysis.shares.waterfall import Waterfall, cosine_waterfall
+from mswin_viz.data.shown_text import counted, n_of
 from mswin_viz.errors import MswinVizError
 from mswin_viz.view.parts.html import weight_html
 from mswin_viz.view.parts.waterfall import Bar, cls_bars, waterfall_bars, waterfall_html, waterfall_words
@@ -153,9 +154,11 @@ def _removal_in_words(i: WindowInspection) -> str:
     elif not i.n_gates:
         rest = "the experts' weights, deviations and GELU factors are computed again"
     elif i.n_flipped:
-        rest = f"{i.n_flipped} of {i.n_gates} ReLU gates change{'s' * (i.n_flipped == 1)}"
+        rest = f"{n_of(i.n_flipped, i.n_gates, 'ReLU gates')} change{'s' * (i.n_flipped == 1)}"
     else:
-        rest = f"none of {i.n_gates} ReLU gates changes, so the score changes by exactly the share"
+        rest = (
+            f"none of {counted(i.n_gates, 'ReLU gates')} changes, so the score changes by exactly the share"
+        )
     left = "" if i.is_exact else " Share, share of the norm and net push leave out the unexplained part."
     return f"{norm}; {rest}.{left}"
 

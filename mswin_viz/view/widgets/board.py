@@ -17,6 +17,7 @@ from ipywidgets import Widget, widget_serialization
 
 from mswin_viz.analysis.scales.panels import Panel
 from mswin_viz.data.images.picture_files import opened_file
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import ImageFileError, OptionError, ShapeError
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.colours import CMAPS, SIGNED, UNSIGNED, colour_tables
@@ -104,7 +105,9 @@ class HeatmapBoard(ClosedWhole, anywidget.AnyWidget):
     ) -> None:
         rows, cols = grid
         if rows < 1 or cols < 1:
-            raise ShapeError(f"a grid needs at least 1 row and 1 column: got {rows} rows and {cols} columns")
+            raise ShapeError(
+                f"a grid needs at least 1 row and 1 column: got {counted(rows, 'rows')} and {counted(cols, 'columns')}"
+            )
         traits |= {"grid_rows": int(rows), "grid_cols": int(cols)}
         super().__init__(watched=_for_the_browser(watched or {}), **traits)
 
@@ -162,7 +165,7 @@ class HeatmapBoard(ClosedWhole, anywidget.AnyWidget):
         if is_closed(self):
             return "HeatmapBoard(closed)"
         grid = f"{self.grid_rows}x{self.grid_cols}"
-        return f"HeatmapBoard({len(self.rows)} pictures, {len(self.columns)} heatmaps each, grid {grid})"
+        return f"HeatmapBoard({counted(len(self.rows), 'pictures')}, {counted(len(self.columns), 'heatmaps')} each, grid {grid})"
 
     def release(self) -> None:
         """Release pictures and numbers."""
@@ -248,7 +251,7 @@ def _column(panel: Panel, n_rows: int, grid: tuple[int, int]) -> dict[str, Any]:
         raise ShapeError(f"panels lie on the board's grid, {grid}: got {geometry.grid} in {panel.key!r}")
     if values.shape != (n_rows, geometry.n_windows):
         raise ShapeError(
-            f"need one value for each of {geometry.n_windows} windows in each of {n_rows} rows: got values of "
+            f"need one value for each of {counted(geometry.n_windows, 'windows')} in each of {counted(n_rows, 'rows')}: got values of "
             f"shape {values.shape} in {panel.key!r}"
         )
     about = {name: getattr(panel, name) for name in ("key", "title", "origin", "unit", "signed", "words")}

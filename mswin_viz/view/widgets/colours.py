@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
@@ -67,5 +68,7 @@ def distinct_colours(n: int) -> tuple[str, ...]:
         colours[to_hex(colorsys.hls_to_rgb((step * _GOLDEN) % 1.0, lightness, saturation))] = None
         step += 1
         if step > 4 * n + 64:  # 24 bits of colour have run out of new roundings on this walk
-            raise OptionError(f"no more than {len(colours)} colours differ: got {n}; colour by a value")
+            raise OptionError(
+                f"no more than {counted(len(colours), 'colours')} differ: got {n}; colour by a value"
+            )
     return tuple(colours)

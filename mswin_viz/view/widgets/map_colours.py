@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.view.widgets.colours import distinct_colours
 from mswin_viz.view.widgets.markup import FONT, SMALL, Markup, fragment, tag
@@ -87,8 +88,8 @@ def legend_html(colouring: Colouring, title: str, missing: str = "no match") -> 
 def _chips(colours: Mapping[str, str]) -> Markup:
     if len(colours) > _MOST_NAMED:
         n_colours = len(set(colours.values()))
-        shared = f" for {len(colours):,} values" if n_colours < len(colours) else ""
-        return fragment(f"{n_colours:,} colours{shared}; hover names the point")
+        shared = f" for {counted(len(colours), 'values')}" if n_colours < len(colours) else ""
+        return fragment(f"{counted(n_colours, 'colours')}{shared}; hover names the point")
     chip = {"white-space": "nowrap", "margin-left": "8px"}
     chips = (
         tag("span", tag("span", style=_DOT | {"background": colour}), " ", name, style=chip)

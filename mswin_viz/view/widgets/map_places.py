@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class MapPoints:
             )
         misfits = {name: len(words) for name, words in self.words.items() if len(words) != len(self)}
         if misfits:
-            raise ShapeError(f"words must be one for each of {len(self)} points: got {misfits}")
+            raise ShapeError(f"words must be one for each of {counted(len(self), 'points')}: got {misfits}")
 
     def __len__(self) -> int:
         return len(self.plain)

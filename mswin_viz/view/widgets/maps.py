@@ -18,6 +18,7 @@ import numpy as np
 import traitlets
 from matplotlib.colors import to_rgba
 
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, ShapeError
 from mswin_viz.view.widgets.assets import script, style
 from mswin_viz.view.widgets.guarded import Guard, show_as_out_of_date
@@ -95,13 +96,13 @@ class LinkedMaps(ClosedWhole, widgets.VBox):
         self._link()
 
     def __repr__(self) -> str:
-        return f"LinkedMaps({len(self._points)} points, {len(self.selected)} selected)"
+        return f"LinkedMaps({counted(len(self._points), 'points')}, {len(self.selected)} selected)"
 
     def colour(self, colouring: Colouring) -> None:
         """Colour the points of both maps."""
         if len(colouring.codes) != len(self._points):
             raise ShapeError(
-                f"a colouring has one colour for each of {len(self._points)} points: got {len(colouring.codes)}"
+                f"a colouring has one colour for each of {counted(len(self._points), 'points')}: got {len(colouring.codes)}"
             )
         for scatter in self.scatters:
             colour_points(scatter, colouring)

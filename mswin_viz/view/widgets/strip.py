@@ -13,7 +13,7 @@ import traitlets
 from mswin_viz.analysis.measures.matching import sample_matching
 from mswin_viz.data.images.image_source import MODALITIES, Crop
 from mswin_viz.data.sample import Sample
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.image_tags import ImageTag
 from mswin_viz.view.widgets.assets import script, style
@@ -57,7 +57,9 @@ class ThumbnailStrip(ClosedWhole, anywidget.AnyWidget):
         super().__init__(items=items, second=second_choice(samples), **traits)
 
     def __repr__(self) -> str:
-        return f"ThumbnailStrip({len(self.items)} samples, {self.modality}, {self.selected} chosen)"
+        return (
+            f"ThumbnailStrip({counted(len(self.items), 'samples')}, {self.modality}, {self.selected} chosen)"
+        )
 
     def release(self) -> None:
         """Release the thumbnails."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import anywidget
 
-from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.shown_text import counted, short_text
 from mswin_viz.data.storage.destinations import short_name
 from mswin_viz.data.storage.file_writing import write_bytes
 from mswin_viz.data.storage.temporary_folders import temporary_folder
@@ -50,7 +50,7 @@ def stored(names: Sequence[str], contents: Sequence[bytes]) -> Path:
     """A temporary folder with these files in it, none of which lands anywhere else."""
     if not names or len(names) != len(contents):
         raise DataError(
-            f"an upload needs a name for each of at least one file: got {len(names)} names and {len(contents)} files"
+            f"an upload needs a name for each of at least one file: got {counted(len(names), 'names')} and {counted(len(contents), 'files')}"
         )
     folder = temporary_folder("mswin_viz_upload_", n_bytes=sum(map(len, contents)))
     for at, (name, content) in enumerate(zip(names, contents, strict=True)):
