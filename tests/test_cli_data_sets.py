@@ -43,6 +43,19 @@ def test_train_names_the_first_images_that_it_leaves_out(people: Path, tmp_path:
     assert ("left out: 2 more" in said) == (n_files == 12)
 
 
+@pytest.mark.parametrize("line", ["find {} --out {}", "rank {} --worst 1 --k 2 --out {}"])
+def test_find_and_rank_name_the_images_that_they_leave_out(people: Path, tmp_path: Path, line: str) -> None:
+    files = sorted(people.rglob("*.jpg"))[:2]
+    for file in files:
+        file.write_bytes(b"no image")
+    words = line.format(people, tmp_path / "out").split()
+    done = CliRunner().invoke(cli.app, ["--json", *words])
+    assert done.exit_code == 0, done.output
+    said = [line for line in done.stderr.splitlines() if line.startswith("left out:")]
+    assert {Path(line.split(": ")[1]) for line in said} == set(files)
+    assert {Path(name) for name in json.loads(done.stdout)["left_out"]} == set(files)
+
+
 def test_an_add_on_that_cannot_be_written_in_the_end_is_not_lost(
     people: Path, tmp_path: Path, monkeypatch
 ) -> None:

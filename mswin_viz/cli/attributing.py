@@ -10,9 +10,8 @@ import typer
 from mswin_viz.cli.checks import Images, at_least, existing, one_of, to_write
 from mswin_viz.cli.measuring import ModelName
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
-from mswin_viz.cli.shared_options import answer, note
+from mswin_viz.cli.shared_options import answer, note, say_left_out
 from mswin_viz.cli.tag_options import tag_choice
-from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.data.storage.output_checks import output_folder
@@ -76,7 +75,6 @@ def attribute(
     features = _FEATURES if feature == "both" else (feature,)
     plan = MapPlan(methods, features, prompt, modality, steps, kind, numbers)
     saved = save_attributions(encoder, read, plan, folder=out)
-    for name, why in saved.left_out.items():
-        echo(f"left out: {name}: {why}", err=True)
+    say_left_out(saved.left_out.items())
     note(f"maps of {counted(len(saved.images), 'images')} in {shown_text(out)}")
     answer({"folder": shown_text(out), "images": saved.images, "left_out": saved.left_out})

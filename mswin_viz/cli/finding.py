@@ -9,7 +9,7 @@ import typer
 
 from mswin_viz.cli.checks import existing, one_of, read_path, to_write
 from mswin_viz.cli.measuring import ModelName
-from mswin_viz.cli.shared_options import answer, note, shared
+from mswin_viz.cli.shared_options import answer, note, say_left_out, shared
 from mswin_viz.cli.tag_options import tag_choice
 from mswin_viz.data.shown_text import shown_text
 from mswin_viz.data.storage.file_writing import write_bytes
@@ -56,11 +56,14 @@ def find(
         for one in found
     }
     html = write_bytes(out / "findings.html", page)
+    failed = {shown_text(failure.path): failure.reason for failure in table.failed}
+    say_left_out(failed.items())
     note(f"wrote {shown_text(html)}")
     answer(
         {
             "folder": shown_text(out),
             "page": shown_text(html),
+            "left_out": failed,
             "found": [_about(one, files[one.kind]) for one in found],
         },
         lambda: "\n".join(one.sentences()[0] for one in found),

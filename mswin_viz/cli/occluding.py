@@ -10,9 +10,8 @@ import typer
 from mswin_viz.cli.checks import at_least, check_apart, check_seed, existing, one_of, to_read, to_write
 from mswin_viz.cli.measuring import ModelName, ThermalRange
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
-from mswin_viz.cli.shared_options import answer, note
+from mswin_viz.cli.shared_options import answer, note, say_left_out
 from mswin_viz.cli.tag_options import tag_choice
-from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.shown_text import shown_text
@@ -89,8 +88,7 @@ def occlude(
         encoder, samples(data, **tag_choice()), fractions=parts, side=side, masked=masked, fill=fill, modalities=names, rule=rule,
         controls=null_seeds > 0, null_seeds=max(1, null_seeds), seed=seed,
     )  # fmt: skip
-    for failure in curves.failed:
-        echo(f"left out: {shown_text(failure.path)}: {failure.reason}", err=True)
+    say_left_out((failure.path, failure.reason) for failure in curves.failed)
     table = curves.to_pandas()
     write_bytes(out, csv_file(table))
     note(f"wrote {shown_text(out)}")

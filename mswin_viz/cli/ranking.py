@@ -10,9 +10,8 @@ import typer
 from mswin_viz.cli.checks import Images, at_least, existing, has_no_effect, one_of, to_write
 from mswin_viz.cli.measuring import ModelName
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
-from mswin_viz.cli.shared_options import answer, note
+from mswin_viz.cli.shared_options import answer, note, say_left_out
 from mswin_viz.cli.tag_options import tag_choice
-from mswin_viz.cli.terminal import echo
 from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.data.storage.output_checks import output_folder
 from mswin_viz.errors import OptionError
@@ -70,8 +69,8 @@ def rank(
         table, out, queries=_named(samples, query) if query else "worst", n=worst, k=k, rule=rule,
         modality=modality, kind=kind, provenance=words,
     )  # fmt: skip
-    for name, why in saved.left_out.items():
-        echo(f"left out: {name}: {why}", err=True)
+    failed = {shown_text(failure.path): failure.reason for failure in table.failed}
+    say_left_out((failed | saved.left_out).items())
     note(
         f"ranked lists of {counted(len(saved.queries), 'queries')} in {shown_text(out)}; open {saved.page.name}"
     )
@@ -81,7 +80,7 @@ def rank(
             "lines": shown_text(saved.lines),
             "pictures": [shown_text(file) for file in saved.pictures],
             "queries": [samples[position].name for position in saved.queries],
-            "left_out": saved.left_out,
+            "left_out": failed | saved.left_out,
         }
     )
 

@@ -11,7 +11,7 @@ import typer
 from mswin_viz.cli.checks import Images, at_least, check_apart, existing, has_no_effect, one_of, to_write
 from mswin_viz.cli.measuring import ModelName
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
-from mswin_viz.cli.shared_options import answer, note, shared
+from mswin_viz.cli.shared_options import answer, note, say_left_out, shared
 from mswin_viz.cli.tag_options import tag_choice
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.image_source import MODALITIES
@@ -117,8 +117,7 @@ def render(
     if out is not None or sheet is not None:
         plan = HeatmapPlan(scale, value, tuple(prompt or ()), modality)
         saved = save_heatmaps(encoder, read[:images], plan, folder=out, kind=kind, sheet=sheet)
-        for name, why in saved.left_out.items():
-            echo(f"left out: {name}: {why}", err=True)
+        say_left_out(saved.left_out.items())
         if out is not None:
             note(f"{counted(len(saved.files), 'figures')} in {shown_text(out)}")
         if saved.sheet is not None and saved.limits is not None:

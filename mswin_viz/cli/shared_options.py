@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
@@ -21,6 +21,7 @@ from mswin_viz.errors import MswinVizError, OptionError
 
 _KEY = "mswin_viz.shared_options"  # in a context's meta, which a command shares with the group it stands in
 _PANEL = "Every command"
+_MOST_LEFT_OUT = 10
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,16 @@ def note(words: str) -> None:
     """Say what goes on: nothing with ``--quiet``; on standard error with ``--json``, which has standard output."""
     if not shared().quiet:
         echo(words, err=shared().json)
+
+
+def say_left_out(left_out: Iterable[tuple[object, str]], *, is_in_json: bool = True) -> None:
+    """Name what could not be used, such as a file, and why: the first ten, and how many more, on standard error."""
+    reasons = list(left_out)
+    for what, why in reasons[:_MOST_LEFT_OUT]:
+        echo(f"left out: {shown_text(what)}: {why}", err=True)
+    if len(reasons) > _MOST_LEFT_OUT:
+        where = ", which --json lists" if is_in_json else ""
+        echo(f"left out: {len(reasons) - _MOST_LEFT_OUT:,} more{where}", err=True)
 
 
 def answer(record: Any, words: Callable[[], str] | None = None) -> None:

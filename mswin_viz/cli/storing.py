@@ -19,9 +19,8 @@ from mswin_viz.cli.checks import (
 )
 from mswin_viz.cli.measuring import ModelName, ThermalRange
 from mswin_viz.cli.own_addons import AddonWeights, AnyAddon, chosen_addon
-from mswin_viz.cli.shared_options import answer, note
+from mswin_viz.cli.shared_options import answer, note, say_left_out
 from mswin_viz.cli.tag_options import tag_choice
-from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.deep_images import checked_range
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.shown_text import counted, shown_text
@@ -29,8 +28,6 @@ from mswin_viz.errors import OptionError
 
 if TYPE_CHECKING:
     from mswin_viz.analysis.embeddings.store import Store
-
-_MOST_NAMED = 10  # images that could not be used, on standard error
 
 
 def extract(
@@ -123,10 +120,7 @@ def extract(
         return
     store = fill(read, out or Path(), model=encoder, **options)
     about = _about(store)
-    for failed in about["failed"][:_MOST_NAMED]:
-        echo(f"left out: {failed['path']}: {failed['reason']}", err=True)
-    if len(about["failed"]) > _MOST_NAMED:
-        echo(f"left out: {len(about['failed']) - _MOST_NAMED:,} more, which --json lists", err=True)
+    say_left_out((failed["path"], failed["reason"]) for failed in about["failed"])
     answer(about, lambda: _words(about))
 
 

@@ -24,7 +24,7 @@ from mswin_viz.cli.checks import (
 )
 from mswin_viz.cli.measuring import ThermalRange, check_scales
 from mswin_viz.cli.own_addons import checked_import
-from mswin_viz.cli.shared_options import answer, note
+from mswin_viz.cli.shared_options import answer, note, say_left_out
 from mswin_viz.cli.tag_options import TAG_OPTIONS, tag_choice
 from mswin_viz.cli.terminal import echo
 from mswin_viz.data.images.deep_images import checked_range
@@ -221,10 +221,7 @@ def _training_world(
         world = labelled_tokens(model, crowd, scales=scales, folder=folder, workers=cores())
         return world.part(np.arange(len(world)) % 8 < 5)
     world, left_out = sample_tokens(model, samples, scales=scales, folder=cache, rule=rule)
-    for failure in left_out[:10]:
-        echo(f"left out: {failure.path}: {failure.reason}", err=True)
-    if len(left_out) > 10:
-        echo(f"left out: {len(left_out) - 10} more", err=True)
+    say_left_out(((failure.path, failure.reason) for failure in left_out), is_in_json=False)
     return world
 
 
