@@ -53,7 +53,7 @@ def test_a_data_set_gives_a_table_of_each_kind_and_a_page_and_leaks_are_left_out
     code, out, _ = run(f"find {people} --out {tmp_path / 'found'}")
     assert code == 0
     assert "1 pair of near-duplicates among 7 items." in out.splitlines()
-    assert "no leaks are looked for: there is one side of the split only" in out.splitlines()
+    assert "leaks were not checked: all samples are in training, or none is" in out.splitlines()
     written = {file.name for file in (tmp_path / "found").iterdir()}
     assert written == {"findings.html", *(f"{kind}.csv" for kind in KINDS if kind != "split_leaks")}
     pairs = pd.read_csv(tmp_path / "found" / "near-duplicates.csv")

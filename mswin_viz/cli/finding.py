@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -66,7 +67,7 @@ def find(
             "left_out": failed,
             "found": [_about(one, files[one.kind]) for one in found],
         },
-        lambda: "\n".join(one.sentences()[0] for one in found),
+        lambda: "\n".join(_lines(found)),
     )
 
 
@@ -77,7 +78,7 @@ def _chosen(what: str, table: EmbeddingTable) -> list[str]:
     is_train = table.split == "train"
     if is_train.any() and not is_train.all():
         return list(_LOOKS)
-    note("no leaks are looked for: there is one side of the split only")
+    note("leaks were not checked: all samples are in training, or none is")
     return [name for name in _LOOKS if name != "split-leaks"]
 
 
@@ -103,6 +104,15 @@ def _table(source: Path, model: str) -> EmbeddingTable:
     if is_store(source):
         return chosen_rows(open_store(source), **tag_choice()).table()
     return embed(load_model(model), samples(source, **tag_choice()), progress=not shared().quiet)
+
+
+def _lines(found: Sequence[Findings]) -> Iterator[str]:
+    """How many of each kind there are, and below it what could not be checked, each note once."""
+    said: set[str] = set()
+    for one in found:
+        yield one.sentences()[0]
+        yield from (f"  {words}" for words in one.notes if words not in said)
+        said.update(one.notes)
 
 
 def _about(found: Findings, file: Path) -> dict[str, Any]:

@@ -310,7 +310,7 @@ def test_pictures_decide_between_pairs_that_features_propose(scenes: list[Path])
         (0, 12),
         (0, 13),
     }
-    assert "1 with pictures that cannot be read are compared by features alone." in found.notes
+    assert "1 item whose pictures cannot be read is compared by features alone." in found.notes
 
 
 def test_exact_copies_are_told_apart(scenes: list[Path], tmp_path: Path) -> None:
@@ -411,7 +411,7 @@ def test_whole_samples_are_compared_joined_and_the_images_of_others_one_by_one(
 ) -> None:
     first, second = people.modalities
     kept = people[[row for row in range(len(people)) if row != people.row_of(3, second)]]
-    groups = {group.modality: group for group in compared_items(kept, "plain")}
+    groups = {group.modality: group for group in compared_items(kept, "plain").groups}
     assert {name: int(group.asked.sum()) for name, group in groups.items()} == {
         f"{first}+{second}": 11,
         first: 1,
@@ -453,7 +453,11 @@ def test_what_is_not_known_is_neither_listed_nor_asked() -> None:
     lost = replace(table, pid=np.full(len(table), -1))
     found = mv.wrong_identities(lost)
     assert len(found) == 0
-    assert found.notes[0] == "36 of unknown identity are neither listed nor asked."
+    assert found.notes[0] == "36 items of unknown identity were not checked and had no vote."
+    assert found.n_checked == 0
+    assert found.sentences()[0] == (
+        "Probably wrong identities were not looked for: nothing can be checked in a table of 36 images."
+    )
     no_cameras = mv.wrong_identities(replace(table, camid=np.full(len(table), -1)))
     assert any("No camera numbers" in note for note in no_cameras.notes)
 
@@ -533,7 +537,23 @@ def test_what_is_found_does_not_depend_on_the_scale_of_features_or_on_the_order_
 
 def test_distances_of_raw_features_are_compared_where_the_table_says_so() -> None:
     table = replace(random_table(1), metric="euclidean")
-    group = compared_items(table, "plain")[0]
+    group = compared_items(table, "plain").groups[0]
     assert np.array_equal(group.features, table.plain)
     pairs = copy_pairs(table, group, StepCounter(len(table)), read_files=False)
     assert len(pairs.one) == 0
+
+
+def test_what_cannot_be_checked_is_not_called_clean() -> None:
+    table = random_table(2)
+    one_camera = mv.wrong_identities(replace(table, camid=np.ones_like(table.camid)))
+    assert (one_camera.n_checked, len(one_camera)) == (0, 0)
+    assert one_camera.sentences()[0].startswith("Probably wrong identities were not looked for")
+    blank = replace(table, plain=np.zeros_like(table.plain))
+    for look in (mv.wrong_identities, mv.outliers, mv.near_duplicates):
+        found = look(blank)
+        assert found.n_checked == 0
+        assert any("left out: their features have no direction" in note for note in found.notes)
+        assert "at most  as far" not in str(found)
+    for look, words in ((mv.near_duplicates, "Pairs of near-duplicates"), (mv.outliers, "Outliers")):
+        assert look(table[:1]).sentences()[0].startswith(f"{words} were not looked for")
+    assert "at most 0 %" not in str(mv.near_duplicates(table[:2]))

@@ -16,6 +16,7 @@ from support.small_tables import small_table
 from support.tiny import tiny_model, two_modalities
 
 import mswin_viz as mv
+from mswin_viz.analysis.findings.compared import ComparedItems
 from mswin_viz.analysis.findings.record import Finding, findings_of
 from mswin_viz.errors import ClosedError, OptionError
 from mswin_viz.view.findings.view import FindingsViewError
@@ -33,7 +34,9 @@ def made(table: mv.EmbeddingTable, n: int, kind: str = "outliers") -> mv.Finding
         Finding(row, str(table.modality[row]), "outlier", 9.0 - row, f"reason {row}", (row + 1, row + 2))
         for row in range(n)
     ]
-    return findings_of(kind, table, "plain", found, checked=[], words=("Listed: some.", ["A note."]))
+    return findings_of(
+        kind, table, "plain", found, items=ComparedItems([], 0, 0), words=("Listed: some.", ["A note."])
+    )
 
 
 @pytest.fixture
@@ -105,7 +108,9 @@ def test_the_identity_that_is_suggested_and_the_own_one_are_marked(table: mv.Emb
     one = Finding(
         0, str(table.modality[0]), "wrong identity", 1.0, "why", (other, same), int(table.pid[other])
     )
-    found = findings_of("wrong identities", table, "plain", [one], checked=[], words=("", []))
+    found = findings_of(
+        "wrong identities", table, "plain", [one], items=ComparedItems([], 0, 0), words=("", [])
+    )
     view = mv.FindingsView(found)
     assert [one["mark"] for one in view.list.items[0]["evidence"]] == ["suggested", "own"]
     view.close()

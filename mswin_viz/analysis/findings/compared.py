@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -41,7 +41,15 @@ class Compared:
         return len(self.rows)
 
 
-def compared_items(table: EmbeddingTable, feature: str) -> list[Compared]:
+class ComparedItems(NamedTuple):
+    """The groups that have items; how many have no direction and are in none; and how many can be checked."""
+
+    groups: list[Compared]
+    n_left_out: int
+    n_checked: int
+
+
+def compared_items(table: EmbeddingTable, feature: str) -> ComparedItems:
     """Groups of items, so that each sample, or image of one, is asked about in one of them.
 
     Samples with every modality of the table are compared by all of them, joined raw as
@@ -56,7 +64,11 @@ def compared_items(table: EmbeddingTable, feature: str) -> list[Compared]:
         raise OptionError(f"feature must be one of {', '.join(FEATURES)}: got {feature!r}")
     if not len(table):
         raise DataError("findings are looked for among images: got a table without rows; embed some images")
-    return [group for group in _groups(table, feature) if group.asked.any()]
+    every = list(_groups(table, feature))
+    groups = [group for group in every if group.asked.any()]
+    return ComparedItems(
+        groups, sum(group.n_left_out for group in every), sum(int(group.asked.sum()) for group in groups)
+    )
 
 
 def item_files(table: EmbeddingTable, row: int, modality: str) -> Mapping[str, Path | Crop]:

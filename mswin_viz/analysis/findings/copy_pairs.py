@@ -13,6 +13,7 @@ from mswin_viz.analysis.findings.nearest_items import Wanted, anyone, nearest_it
 from mswin_viz.analysis.findings.outlying import FEWEST, UNUSUAL, usual_of
 from mswin_viz.analysis.findings.pictures_alike import small_pictures, unlikeness
 from mswin_viz.data.progress import StepCounter
+from mswin_viz.data.shown_text import counted
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -102,5 +103,8 @@ def few_words(copies: list[CopyPairs]) -> list[str]:
         if few
         else []
     )
-    unread = f"{n_unread:,} with pictures that cannot be read {'is' if n_unread == 1 else 'are'} compared by features alone."
+    items = counted(
+        n_unread, "items whose pictures cannot be read are", "item whose pictures cannot be read is"
+    )
+    unread = f"{items} compared by features alone."
     return [*notes, unread] if n_unread else notes

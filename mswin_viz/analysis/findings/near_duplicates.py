@@ -60,16 +60,18 @@ def near_duplicates(
     >>> found.rows.tolist(), found.evidence, found.what, found.reasons[0]
     ([4], ((32,),), ('same file',), 'the same file as id 2, camera 1')
     """
-    groups = compared_items(table, feature)
+    items = compared_items(table, feature)
+    groups = items.groups
     n = sum(n_steps(group, read_files=read_files) for group in groups)
     steps = StepCounter(n, reporter(report), stop, "looking for copies")
     copies = [copy_pairs(table, group, steps, read_files=read_files) for group in groups]
     found = [one for pairs in copies for one in pair_findings(table, pairs, read_files=read_files)]
     found = one_for_two_samples(table, found, same_files(table) if read_files else [])
     found.sort(key=in_order)
-    words = f"Listed: pairs with the same file, pixels or features; and {cut_words(copies, read_files=read_files)}."
+    words = f"Listed: {pair_words(copies, read_files=read_files)}."
+    items = items._replace(n_checked=items.n_checked * (len(table) > 1))
     return findings_of(
-        "near-duplicates", table, feature, found, checked=groups, words=(words, few_words(copies))
+        "near-duplicates", table, feature, found, items=items, words=(words, few_words(copies))
     )
 
 
@@ -96,12 +98,15 @@ def pair_findings(
     return found
 
 
-def cut_words(copies: list[CopyPairs], *, read_files: bool) -> str:
-    """When a pair is near, with the cut that the set gave."""
-    cuts = " or ".join(f"{100 * pairs.cut:.2g} %" for pairs in copies)
+def pair_words(copies: list[CopyPairs], *, read_files: bool) -> str:
+    """When a pair is listed, with the cut that the set gave for those that are only near, if it gave one."""
+    cuts = " or ".join(f"{100 * pairs.cut:.2g} %" for pairs in copies if pairs.cut > 0)
     what = "pictures" if read_files else "features"
+    exact = "pairs with the same file, pixels or features" if read_files else "pairs with the same features"
+    if not cuts:
+        return exact
     return (
-        f"pairs of {what} at most {cuts} as far apart as an image and the one least apart from it usually are, the cut where the "
+        f"{exact}; and pairs of {what} at most {cuts} as far apart as an image and the one least apart from it usually are, the cut where the "
         f"modified z-score of the logarithm is -{UNUSUAL} (half at most)"
     )
 

@@ -71,7 +71,8 @@ def outliers(
     ([7], True)
     """
     check_counts(1, k=k)
-    groups = compared_items(table, feature)
+    items = compared_items(table, feature)
+    groups = items.groups
     steps = StepCounter(sum(len(group) for group in groups), reporter(report), stop, "looking for outliers")
     found = [one for group in groups for one in _of_group(table, group, k, steps)]
     found.sort(key=lambda one: -one.score)
@@ -79,8 +80,14 @@ def outliers(
     notes = (
         [f"Too few to tell what is usual (at least {FEWEST} are needed): {', '.join(few)}."] if few else []
     )
+    told = sum(int(group.asked.sum()) for group in groups if len(group) >= FEWEST)
     return findings_of(
-        "outliers", table, feature, found, checked=groups, words=(_CRITERION.format(k=k), notes)
+        "outliers",
+        table,
+        feature,
+        found,
+        items=items._replace(n_checked=told),
+        words=(_CRITERION.format(k=k), notes),
     )
 
 

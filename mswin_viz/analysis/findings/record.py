@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
-from mswin_viz.analysis.findings.compared import Compared, item_files
+from mswin_viz.analysis.findings.compared import ComparedItems, item_files
 from mswin_viz.analysis.measures.joined import modality_words
 from mswin_viz.data.images.image_source import Crop
 from mswin_viz.data.sample import label_of
@@ -121,8 +121,12 @@ class Findings:
     def sentences(self) -> list[str]:
         """How many there are among how many, when something is listed, and what could not be looked at."""
         one, many = _THINGS[self.kind]
+        if self.n_checked == 0 and not len(self):
+            none = counted(len(self.table), "images", "image")
+            first = f"{many.capitalize()} were not looked for: nothing can be checked in a table of {none}."
+            return [first, self.criterion, *self.notes]
         n = counted(len(self), many, one) if len(self) else f"No {one}"
-        return [f"{n} among {self.n_checked:,} {self._items}.", self.criterion, *self.notes]
+        return [f"{n} among {counted(self.n_checked, self._items)}.", self.criterion, *self.notes]
 
     @property
     def _items(self) -> str:
@@ -158,7 +162,7 @@ class Findings:
 
 
 def findings_of(
-    kind: str, table: EmbeddingTable, feature: str, found: Sequence[Finding], *, checked: Sequence[Compared],
+    kind: str, table: EmbeddingTable, feature: str, found: Sequence[Finding], *, items: ComparedItems,
     words: tuple[str, Sequence[str]],
 ) -> Findings:  # fmt: skip
     """A record of findings in the order given; ``words`` are the criterion and the notes."""
@@ -174,9 +178,9 @@ def findings_of(
         reasons=tuple(one.reason for one in found),
         evidence=tuple(one.evidence for one in found),
         suggested=np.array([one.suggested for one in found], np.int64),
-        n_checked=sum(int(group.asked.sum()) for group in checked),
+        n_checked=items.n_checked,
         criterion=criterion,
-        notes=(*notes, *_notes_of(table, checked)),
+        notes=(*notes, *_notes_of(table, items)),
     )
 
 
@@ -193,20 +197,20 @@ def named_beside(table: EmbeddingTable, row: int, other: int) -> str:
     return named(table, other) + where
 
 
-def _notes_of(table: EmbeddingTable, checked: Sequence[Compared]) -> list[str]:
+def _notes_of(table: EmbeddingTable, items: ComparedItems) -> list[str]:
     """How items were compared where not all were compared alike, and which were left out."""
     notes = []
-    if len(checked) > 1:
+    if len(items.groups) > 1:
         parts = ", ".join(
-            f"{int(group.asked.sum()):,} by {modality_words(group.modality)}" for group in checked
+            f"{int(group.asked.sum()):,} by {modality_words(group.modality)}" for group in items.groups
         )
         notes.append(f"Not every sample has every modality: {parts}.")
-    n_bad = sum(group.n_left_out for group in checked)
+    n_bad = items.n_left_out
     if n_bad:
         notes.append(
             f"{n_bad:,} left out: {'its' if n_bad == 1 else 'their'} features have no direction or are not finite."
         )
     if table.failed:
         n = len(table.failed)
-        notes.append(f"{counted(n, 'images have', 'image has')} no features, see table.failed.")
+        notes.append(f"{counted(n, 'images')} could not be read or encoded.")
     return notes

@@ -7,7 +7,7 @@ import numpy as np
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.findings.compared import compared_items
 from mswin_viz.analysis.findings.copy_pairs import copy_pairs, few_words, n_steps
-from mswin_viz.analysis.findings.near_duplicates import cut_words, in_order, pair_findings
+from mswin_viz.analysis.findings.near_duplicates import in_order, pair_findings, pair_words
 from mswin_viz.analysis.findings.people_leaks import PeopleLeaks, people_leaks
 from mswin_viz.analysis.findings.record import Findings, findings_of
 from mswin_viz.analysis.findings.same_file_pairs import one_for_two_samples
@@ -64,7 +64,8 @@ def split_leaks(
     >>> found.what[0], found.reasons[0]
     ('same file', 'the same file as id 2, camera 1 in test (this one: train)')
     """
-    groups = compared_items(table, feature)
+    items = compared_items(table, feature)
+    groups = items.groups
     _check_splits(table)
     who = matching(table.pid, table.camid, rule=rule, scenes=table.scene)
     n = sum(len(group) + n_steps(group, read_files=read_files) for group in groups)
@@ -78,9 +79,9 @@ def split_leaks(
     ]
     found = one_for_two_samples(table, found)
     found = sorted([*found, *(one for each in people for one in each.found)], key=in_order)
-    words = f"Listed: {cut_words(copies, read_files=read_files)}; and {_people_words(people)}."
+    words = f"Listed: {pair_words(copies, read_files=read_files)}; and {_people_words(people)}."
     notes = [*few_words(copies), *who.notes()]
-    return findings_of("split leaks", table, feature, found, checked=groups, words=(words, notes))
+    return findings_of("split leaks", table, feature, found, items=items, words=(words, notes))
 
 
 def _check_splits(table: EmbeddingTable) -> None:

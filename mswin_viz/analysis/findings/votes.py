@@ -85,6 +85,11 @@ class Votes:
         """Items asked about whose identity has no image in another camera."""
         return int(((self.own.at[:, 0] < 0) & self.group.asked & (self.key >= 0)).sum())
 
+    @property
+    def n_checked(self) -> int:
+        """Items asked about that have a voter."""
+        return int(((self.voters.at[:, 0] >= 0) & self.group.asked & (self.key >= 0)).sum())
+
     def suspects(self) -> list[Suspect]:
         """Every suspect, as it is seen once those that are more suspect do not vote any longer."""
         items = np.flatnonzero(self.key >= 0)

@@ -13,6 +13,7 @@ from mswin_viz.analysis.findings.record import Finding, Findings, findings_of
 from mswin_viz.analysis.findings.votes import Suspect, Votes
 from mswin_viz.analysis.measures.matching import matching
 from mswin_viz.data.progress import Report, StepCounter, Stop, reporter
+from mswin_viz.data.shown_text import counted
 
 _PLACE = {"camera": "from other cameras", "scene": "from other scenes", "none": "of the others"}
 
@@ -80,7 +81,8 @@ def wrong_identities(
     1 probably wrong identity among 32 items. [9] ('RGB+NI+TI',) [3]
     """
     check_counts(1, k=k)
-    groups = compared_items(table, feature)
+    items = compared_items(table, feature)
+    groups = items.groups
     who = matching(table.pid, table.camid, rule=rule, scenes=table.scene)
     steps = StepCounter(sum(len(group) for group in groups), reporter(report), stop, "comparing identities")
     votes = [Votes.of(table, group, who, k, steps) for group in groups]
@@ -92,7 +94,7 @@ def wrong_identities(
         "a part as that identity's own images have on average, and a larger part than have its own."
     )
     return findings_of(
-        "wrong identities", table, feature, listed, checked=groups,
+        "wrong identities", table, feature, listed, items=items._replace(n_checked=sum(one.n_checked for one in votes)),
         words=(words, [*_notes(table, votes, rule), *who.notes()]),
     )  # fmt: skip
 
@@ -119,7 +121,8 @@ def _finding(table: EmbeddingTable, one: Suspect, place: str) -> Finding:
 def _notes(table: EmbeddingTable, votes: list[Votes], rule: str) -> list[str]:
     unknown = sum(int((one.group.asked & (table.pid[one.group.rows] < 0)).sum()) for one in votes)
     n_alone = sum(one.n_alone for one in votes)
-    notes = [f"{unknown:,} of unknown identity are neither listed nor asked."] if unknown else []
+    nobody = counted(unknown, "items of unknown identity were", "item of unknown identity was")
+    notes = [f"{nobody} not checked and had no vote."] if unknown else []
     if n_alone:
         alone = "is the only one" if n_alone == 1 else "are the only ones"
         place = "" if rule == "none" else f" outside {'its' if n_alone == 1 else 'their'} {rule}"
