@@ -59,8 +59,10 @@ def test_the_sentences_are_printed(place: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("--fractions a,b", "--fractions takes per cent of the rows, with commas between them"),
-        ("--fractions 0,100", "below 1"),
+        ("--fractions a,b", "--fractions takes per cent of the rows, from 0 to below 100, ascending"),
+        ("--fractions 0,100", "from 0 to below 100"),
+        ("--fractions 30,10", "got '30,10'"),
+        ("--fractions=-5,10", "got '-5,10'"),
         ("--side left", "--side is one of bottom, top, middle, random: got 'left'"),
         ("--masked gallery", "--masked is one of query, both"),
         ("--fill grey", "--fill is one of mean, own_mean, black"),

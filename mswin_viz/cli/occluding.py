@@ -109,11 +109,15 @@ def occlude(
 def _parts(text: str) -> tuple[float, ...]:
     """Fractions, from per cent with commas between them."""
     try:
-        return tuple(float(part) / 100 for part in text.split(","))
-    except ValueError as problem:
+        parts = [float(part) for part in text.split(",")]
+    except ValueError:
+        parts = []
+    if not parts or any(not 0 <= part < 100 for part in parts) or sorted(set(parts)) != parts:
         raise OptionError(
-            f"--fractions takes per cent of the rows, with commas between them, such as 0,20,40: got {text!r}"
-        ) from problem
+            "--fractions takes per cent of the rows, from 0 to below 100, ascending, with commas between them, such as 0,20,40: "
+            f"got {text!r}"
+        )
+    return tuple(part / 100 for part in parts)
 
 
 def _plain(value: object) -> object:

@@ -86,7 +86,22 @@ def test_the_table_has_the_columns_of_papers_and_their_mean():
     each = [found.cells[name].plain.mINP for name in list(COLUMNS)[1:]]
     assert frame.loc["mean", "plain_mINP"] == pytest.approx(sum(each) / 6)
     assert math.isnan(frame.loc["mean", "p"])
-    assert found.sentences()[-1].startswith("Without NI and TI: mAP ")
+    assert found.sentences()[-2].startswith("Without NI and TI: mAP ")
+
+
+def test_p_is_also_given_after_holms_correction_for_all_columns():
+    found = mv.missing_modalities(planted(), **DRAWS)
+    p = sorted((cell.test.p, name) for name, cell in found.cells.items())
+    expected, largest = {}, 0.0
+    for at, (one, name) in enumerate(p):
+        largest = max(largest, min(1.0, (len(p) - at) * one))
+        expected[name] = largest
+    frame = found.to_pandas()
+    assert frame.p_adjusted.tolist()[:-1] == pytest.approx([expected[name] for name in found.cells])
+    assert math.isnan(frame.loc["mean", "p_adjusted"])
+    assert found.sentences()[-1].startswith(
+        "Each p is of one test by itself. After Holm's correction for 7 tests, "
+    )
 
 
 def test_queries_and_gallery_are_chosen_by_their_shots():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mswin_viz.analysis.embeddings.list_changes import holm, list_changes
+from mswin_viz.analysis.embeddings.list_changes import list_changes
 from mswin_viz.analysis.embeddings.named_features import NamedFeatures, features_of
 from mswin_viz.analysis.embeddings.neighbours import neighbours, ranked_queries
 from mswin_viz.analysis.embeddings.query_order import AS_LISTED, order_names, ordered
@@ -17,6 +17,7 @@ from mswin_viz.analysis.embeddings.query_table import query_table
 from mswin_viz.analysis.embeddings.same_images import same_images
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.comparison import compare
+from mswin_viz.analysis.measures.paired_statistics import holm
 from mswin_viz.data.sample import Sample
 from mswin_viz.errors import DataError, OptionError, StoppedError
 from mswin_viz.model.encoder.encoded_batch import Failure
@@ -207,6 +208,9 @@ def test_holm_is_the_step_down_of_its_paper() -> None:
         assert [adjusted <= level for adjusted in holm(p)] == expected
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
+    with_gaps = holm([0.01, float("nan"), 0.04])  # no test, so two are corrected for
+    assert with_gaps[::2] == pytest.approx([0.02, 0.04])
+    assert np.isnan(with_gaps[1])
 
 
 def holm_by_hand(p: list[float], level: float) -> list[bool]:

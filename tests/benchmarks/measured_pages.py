@@ -182,6 +182,7 @@ def write_daily_work(
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     kept = {name: known[name] for name in order if name in known}
     _write(file, {"measured": today, "machine": machine(), **sizes, "rows": kept})
+    write_pages(folder)
 
 
 def write_faults(data: Mapping[str, Any], folder: Path = FOLDER) -> None:

@@ -155,6 +155,24 @@ def test_paths_begin_at_the_current_folder_or_at_the_data_sets(
     assert [one["path"] for one in lines(tags)] == ["RGB/0000.png", "NI/0000.png", "TI/0000.png"]
 
 
+def test_of_tags_that_differ_in_case_alone_the_nearer_is_meant(tags, people) -> None:
+    tags.add(people[0], "Half Hidden")
+    tags.add(people[0], "half hidden")
+    with pytest.raises(OptionError, match="did you mean 'half hidden'"):
+        tags.filter(people, tagged="half hiden")
+    with pytest.raises(OptionError, match="did you mean 'Half Hidden'"):
+        tags.filter(people, tagged="Half Hiden")
+
+
+def test_a_tag_that_no_image_ever_had_cannot_be_taken_away(tags, people) -> None:
+    tags.add(people[0], "blurred")
+    with pytest.raises(OptionError, match="did you mean 'blurred'"):
+        tags.remove(people[0], "blured")
+    assert tags.remove(people[1], "blurred") == []  # others have it
+    assert len(tags.remove(people[0], "blurred")) == 3
+    assert tags.remove(people[0], "blurred") == []  # one had it once
+
+
 def test_a_tag_that_no_image_has_is_refused_with_those_that_there_are(tags, people) -> None:
     tags.add(people, "Half hidden")
     tags.add(people[0], "blurred")
@@ -389,7 +407,7 @@ def test_scan_counts_only_the_samples_that_were_asked_for(tags, people) -> None:
 def test_samples_of_no_such_tags_are_an_error(tags, people, tmp_path: Path) -> None:
     tags.add(people, "all")
     tags.add(people[0], "one")
-    with pytest.raises(DataError, match=r"none below .* has one, but not all; ask for others"):
+    with pytest.raises(DataError, match=r"none of 4 samples of .* has one, but not all; ask for others"):
         mv.samples(tags.root, tagged="one", without="all")
     (tmp_path / "folder.jsonl").mkdir()
     with pytest.raises(DataError, match=r"a file of tags must exist: got .*folder\.jsonl, a folder; correct"):

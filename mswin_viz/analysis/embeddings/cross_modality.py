@@ -7,10 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack
 
 from mswin_viz.analysis.embeddings.given import checked_table
-from mswin_viz.analysis.embeddings.image_sets import AT_ONCE, JOINED, check_comparable, image_sets
+from mswin_viz.analysis.embeddings.image_sets import AT_ONCE, JOINED, check_comparable, image_sets, parts_of
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.joined import modality_words
-from mswin_viz.analysis.measures.paired_retrieval import PairedRetrieval, paired_row, paired_words
+from mswin_viz.analysis.measures.paired_retrieval import (
+    PairedRetrieval,
+    family_words,
+    paired_frame,
+    paired_words,
+)
 from mswin_viz.analysis.measures.protocol_options import ProtocolOptions, ProtocolRequest
 from mswin_viz.data.options import options_of
 from mswin_viz.data.progress import StepCounter, reporter
@@ -52,25 +57,23 @@ class CrossModality:
     notes: tuple[str, ...] = ()
 
     def to_pandas(self) -> pd.DataFrame:
-        """One line for each pair of sets: ``query``, ``gallery``, mAP, mINP and Rank-k of both, fractions, and changes with interval and p."""
-        import pandas as pd
+        """One line for each pair of sets: ``query``, ``gallery``, mAP, mINP and Rank-k of both, fractions, and changes with interval and p.
 
-        return pd.DataFrame(
-            [
-                {"query": query, "gallery": gallery, **paired_row(found)}
-                for (query, gallery), found in self.cells.items()
-            ]
-        )
+        ``p_adjusted`` is p after Holm's correction for all pairs of sets.
+        """
+        frame = paired_frame(list(self.cells.values()))
+        frame.insert(0, "query", [query for query, _ in self.cells])
+        frame.insert(1, "gallery", [gallery for _, gallery in self.cells])
+        return frame
 
     def sentences(self) -> list[str]:
-        """What each pair of sets gives, after what all of them rest on."""
-        return [
-            *self.notes,
-            *(
-                f"{set_words(query)} to {set_words(gallery)}: {paired_words(found)}."
-                for (query, gallery), found in self.cells.items()
-            ),
-        ]
+        """What each pair of sets gives, after what all of them rest on; then what is left after Holm's correction."""
+        named = {
+            f"{set_words(query)} to {set_words(gallery)}": found
+            for (query, gallery), found in self.cells.items()
+        }
+        each = (f"{name}: {paired_words(found)}." for name, found in named.items())
+        return [*self.notes, *each, *family_words(named)]
 
 
 def cross_modality(
@@ -160,9 +163,10 @@ def set_words(name: str) -> str:
 def _names(given: Sequence[str] | None, table: EmbeddingTable, word: str) -> tuple[str, ...]:
     names = table.modalities if given is None else given
     is_list = not isinstance(names, str) and all(isinstance(name, str) for name in names)
-    if not is_list or not names or len(set(names)) < len(names):
+    repeated = is_list and any(len(set(parts_of(name))) < len(parts_of(name)) for name in names)
+    if not is_list or not names or repeated or len(set(names)) < len(names):
         raise OptionError(
-            f"{word} names each set once, in a list such as ['RGB', 'NI{JOINED}TI', 'NI{AT_ONCE}TI']: got {given!r:.80}"
+            f"{word} names each set once, and each modality of a set once, in a list such as ['RGB', 'NI{JOINED}TI', 'NI{AT_ONCE}TI']: got {given!r:.80}"
         )
     return tuple(names)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,13 @@ from mswin_viz.analysis.measures.paired_statistics import (
     Interval,
     PairedTest,
     bootstrap_means,
+    holm,
     interval,
     sign_flip,
 )
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Int
 
 SAME = 1e-9
 """Differences of average precision that are rounding."""
@@ -97,14 +98,3 @@ def list_changes(
         )
         for at, name in enumerate(values)
     )  # fmt: skip
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Each p after Holm's step-down correction (Holm, 1979), for the family of all that are given."""
-    p = np.asarray(p_values, float)
-    order = np.argsort(p, kind="stable")
-    factors = len(p) - np.arange(len(p))
-    stepped: Float[np.ndarray, " test"] = np.minimum(1, np.maximum.accumulate(p[order] * factors))
-    adjusted = np.empty(len(p))
-    adjusted[order] = stepped
-    return adjusted.tolist()

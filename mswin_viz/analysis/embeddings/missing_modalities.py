@@ -15,7 +15,12 @@ from mswin_viz.analysis.embeddings.given import checked_table
 from mswin_viz.analysis.embeddings.image_sets import JOINED, paired_cell
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.measures.joined import modality_words
-from mswin_viz.analysis.measures.paired_retrieval import PairedRetrieval, paired_row, paired_words
+from mswin_viz.analysis.measures.paired_retrieval import (
+    PairedRetrieval,
+    family_words,
+    paired_frame,
+    paired_words,
+)
 from mswin_viz.analysis.measures.protocol_options import ProtocolOptions, ProtocolRequest
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.options import options_of
@@ -69,22 +74,20 @@ class MissingModalities:
     def to_pandas(self) -> pd.DataFrame:
         """One line for each column of the field, by ``"M(RGB)"`` and so on: mAP, mINP and Rank-k of both, fractions, and changes with interval and p.
 
-        The last line, ``"mean"``, is the mean of each measure over the columns in which something is missing, as papers give it.
+        ``p_adjusted`` is p after Holm's correction for all columns. The last line, ``"mean"``, is the mean of each measure over the columns in which something is missing, as papers give it.
         """
-        import pandas as pd
-
-        frame = pd.DataFrame([paired_row(found) for found in self.cells.values()])
-        frame.index = pd.Index([column_words(name) for name in self.cells], name="missing")
+        frame = paired_frame(list(self.cells.values()))
+        frame.index = [column_words(name) for name in self.cells]
+        frame.index.name = "missing"
         measures = [name for name in frame.columns if name.startswith(("plain_", "enhanced_"))]
         frame.loc["mean", measures] = frame[measures].iloc[1:].mean(skipna=False)
         return frame
 
     def sentences(self) -> list[str]:
-        """What each column gives, after what all of them rest on."""
-        return [
-            *self.notes,
-            *(f"{_missing_words(name)}: {paired_words(found)}." for name, found in self.cells.items()),
-        ]
+        """What each column gives, after what all of them rest on; then what is left after Holm's correction."""
+        named = {_missing_words(name): found for name, found in self.cells.items()}
+        each = (f"{name}: {paired_words(found)}." for name, found in named.items())
+        return [*self.notes, *each, *family_words(named)]
 
 
 def missing_modalities(
@@ -137,7 +140,7 @@ def missing_modalities(
     --------
     >>> table = mv.embed(model, samples[:24], progress=False)
     >>> left_out, blank = (mv.missing_modalities(table, model=each, draws=200) for each in (None, model))
-    >>> print(left_out.sentences()[-1])
+    >>> print(left_out.sentences()[-2])
     Without NI and TI: mAP ...% plain, ...% enhanced, change ...
     >>> blank.way, len(blank.cells)
     ('blank image', 7)

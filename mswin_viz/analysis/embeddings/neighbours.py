@@ -141,9 +141,10 @@ def neighbours(
     dropped = who.left_out(query, rows)
     left = rows[~dropped]
     if not len(left):
+        others = counted(len(rows), "other rows")
+        way_out = ' use rule="none", or' if rule != "none" and len(rows) else ""
         raise ShapeError(
-            f"a query needs at least one candidate: the rule {rule!r} leaves out all {len(rows)} for row {query}; "
-            'use rule="none" or more candidates'
+            f"a query needs at least one candidate: the rule {rule!r} leaves none of {others} for row {query};{way_out} embed more images"
         )
     similarity = similarities(features[[query]], features[left], table.metric)[0]
     order = ranked(similarity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,14 @@ from mswin_viz.analysis.measures.paired_statistics import (
     Interval,
     PairedTest,
     bootstrap_means,
+    holm,
     interval,
     sign_flip,
 )
 from mswin_viz.analysis.measures.retrieval_record import RetrievalReport
 
 if TYPE_CHECKING:
+    import pandas as pd
     from jaxtyping import Float, Int
 
 NOT_MEASURED = "not measured"
@@ -150,6 +153,28 @@ def paired_row(found: PairedRetrieval) -> dict[str, float | int | str]:
     for name, report in (("plain", found.plain), ("enhanced", found.enhanced)):
         line |= {f"{name}_rank{rank}": value for rank, value in report.cmc.items()}
     return line
+
+
+def paired_frame(cells: Sequence[PairedRetrieval]) -> pd.DataFrame:
+    """A line for each; ``p_adjusted`` is p after Holm's correction for all of them."""
+    import pandas as pd  # slow to import
+
+    frame = pd.DataFrame([paired_row(found) for found in cells])
+    frame.insert(frame.columns.tolist().index("p") + 1, "p_adjusted", holm([found.test.p for found in cells]))
+    return frame
+
+
+def family_words(cells: Mapping[str, PairedRetrieval]) -> list[str]:
+    """Which changes of mAP are left after Holm's correction for all of them, by name; nothing where there is one test."""
+    p = {name: found.test.p for name, found in cells.items() if not found.unmeasured}
+    if len(p) < 2:
+        return []
+    adjusted = dict(zip(p, holm(list(p.values())), strict=True))
+    left = [
+        name for name, one in adjusted.items() if one < ALPHA and cells[name].verdict in ("better", "worse")
+    ]
+    told = f"these changes are left: {'; '.join(left)}" if left else "no change is left"
+    return [f"Each p is of one test by itself. After Holm's correction for {len(p)} tests, {told}."]
 
 
 def paired_words(found: PairedRetrieval) -> str:

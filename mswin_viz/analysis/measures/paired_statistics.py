@@ -9,6 +9,7 @@ Tests hold both against scipy.stats. `permutation_test` gives the same exact p, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,3 +93,14 @@ def sign_flip(
         signs = 1 - 2 * rng.integers(0, 2, size=(min(step, flips - start), n), dtype=np.int8)
         larger += int((np.abs(signs @ sums) >= close).sum())
     return PairedTest(difference, larger / (flips + 1), flips + 1, False)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Each p after Holm's step-down correction (Holm, 1979), for the family of all that are given; NaN, no test, stays."""
+    p = np.asarray(p_values, float)
+    order = np.argsort(p, kind="stable")  # NaN last
+    factors = np.maximum(np.isfinite(p).sum() - np.arange(len(p)), 1)
+    stepped: Float[np.ndarray, " test"] = np.minimum(1, np.maximum.accumulate(p[order] * factors))
+    adjusted = np.empty(len(p))
+    adjusted[order] = stepped
+    return adjusted.tolist()

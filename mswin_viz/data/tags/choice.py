@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from mswin_viz.data.sample import Sample
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.data.store.stored_images import StoredImages
 from mswin_viz.data.tags.opening import Place, tags_of
 from mswin_viz.data.tags.tags import Tags
@@ -33,11 +33,12 @@ def chosen_samples(
         If no image has such a tag.
     """
     own = tags_of(root, tags)
-    kept = own.filter(samples, tagged=tagged, without=without)
+    listed = list(samples)
+    kept = own.filter(listed, tagged=tagged, without=without)
     if not kept:
         raise DataError(
-            f"at least one sample must have the tags that are asked for: none below {shown_text(root)} has "
-            f"{_words(tagged, without)}; ask for others, or see mswin-viz tag {shown_text(root)} --list"
+            f"at least one sample must have the tags that are asked for: none of {counted(len(listed), 'samples')} of "
+            f"{shown_text(root)} has {_words(tagged, without)}; ask for others, or see mswin-viz tag {shown_text(root)} --list"
         )
     return kept
 

@@ -134,7 +134,8 @@ class Tags:
             listed = ", ".join(f"{one} ({count:,})" for one, count in list(there.items())[:_MOST_LISTED])
             more = f" and {len(there) - _MOST_LISTED} more" if len(there) > _MOST_LISTED else ""
             close = difflib.get_close_matches(name.casefold(), [one.casefold() for one in there], n=1)
-            meant = next((one for one in there if close and one.casefold() == close[0]), "")
+            alike = [one for one in there if one.casefold() in close]
+            meant = max(alike, key=lambda one: difflib.SequenceMatcher(None, name, one).ratio(), default="")
             raise OptionError(
                 f"a tag must be one that some image has: none in {shown_text(self.file)} has {name!r}; "
                 + (f"did you mean {meant!r}? " if meant else "")
@@ -190,10 +191,15 @@ class Tags:
             return self._append([self._event(key, name, True, words) for key in keys])
 
     def remove(self, images: Images, tag: str, *, note: str | None = None) -> list[TagEvent]:
-        """Take a tag away from images that have it; parameters, returns and errors as in :meth:`add`."""
+        """Take a tag away from images that have it; parameters, returns and errors as in :meth:`add`.
+
+        Raises OptionError for a tag that no image ever had: the message lists those that there are.
+        """
         name, words = tag_name(tag), checked_words(note, "note")
         with self._lock:
             self.refresh()
+            if not any(event.tag == name for event in self._read.events):
+                self.checked(name)
             keys = [one for one in self._keys.of_any(images) if name in self._names_of([one])]
             return self._append([self._event(key, name, False, words) for key in keys])
 

@@ -71,7 +71,10 @@ def cross_modality_figure(found: CrossModality, *, provenance: str = "") -> Figu
     _write(axes[2], found, "change", np.abs(change) / reach)
     axes[0].set_yticks(range(rows), beside, fontsize=8)
     axes[0].set_ylabel("query", fontsize=8)
-    caption(figure, f"{' '.join(found.notes[:2])} * told apart by a test over identities. {provenance}")
+    caption(
+        figure,
+        f"{' '.join(found.notes[:2])} * told apart by a test over identities, each by itself. {provenance}",
+    )
     return figure
 
 

@@ -17,7 +17,7 @@ from mswin_viz.analysis.measures.matching import RULES
 from mswin_viz.data.images.image_source import joined_name
 from mswin_viz.data.progress import Report, Stop
 from mswin_viz.data.sample import Sample
-from mswin_viz.data.shown_text import counted, short_text
+from mswin_viz.data.shown_text import short_text
 from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.view.parts.figure_file import FORMATS
@@ -95,9 +95,10 @@ def _worst(found: SavedFeatures, n: int, options: ListOptions) -> list[int]:
     (precisions,) = (each[rows] for each in ranked.precisions.values())
     answered = np.flatnonzero(np.isfinite(precisions))
     if not len(answered):
+        why = next(iter(ranked.notes), "").partition(": ")[2] if len(rows) else "there are no queries."
         raise DataError(
-            f"the worst queries need at least one with a match: got {counted(len(rows), f'{found.modality} queries')}, none with one "
-            f'under the rule {options.rule!r}; use rule="none", or name the queries'
+            f"the worst queries need at least one with a match under the rule {options.rule!r}: {why} "
+            "Name the queries, or rank other images"
         )
     order = answered[np.argsort(np.round(precisions[answered], 9), kind="stable")][:n]
     return [int(sample) for sample in last.table.sample[rows[order]]]
