@@ -28,7 +28,7 @@ def rank(
     context: typer.Context,
     source: Images = None,
     out: Annotated[Path | None, to_write("FOLDER", "Folder for the lists; ranked_lists if left out.")] = None,
-    worst: Annotated[int, typer.Option(help="How many queries of lowest average precision.")] = 20,
+    worst: Annotated[int, typer.Option(help="Number of queries, those of lowest average precision.")] = 20,
     query: Annotated[
         list[str] | None,
         typer.Option(
@@ -37,7 +37,7 @@ def rank(
     ] = None,
     k: Annotated[int, typer.Option(help="Results in each list.")] = 10,
     modality: Annotated[
-        str | None, typer.Option(help="What is ranked by, such as NI or RGB+TI; all joined if left out.")
+        str | None, typer.Option(help="Modality to rank by, such as NI or RGB+TI; all joined if left out.")
     ] = None,
     rule: Annotated[str, typer.Option(help="The matching rule: camera, scene or none.")] = "camera",
     kind: Annotated[str, typer.Option("--format", help="Of the pictures: png, svg or pdf.")] = "png",

@@ -16,6 +16,7 @@ from support.tiny import tiny_model, two_modalities
 import mswin_viz as mv
 from mswin_viz.analysis.text_search.recall import first_rank
 from mswin_viz.analysis.text_search.search import text_directions
+from mswin_viz.model.encoder.prompts import prompt_ids
 
 MODEL = tiny_model()
 PROMPTS = ("a red top", "a dog")
@@ -237,3 +238,22 @@ def test_odd_tables_are_searched(tmp_path: Path) -> None:
     wide = np.hstack([table.plain, np.zeros((len(table), 3), np.float32)])
     found = mv.search_text(MODEL, replace(table, plain=wide), "a dog", k=20)
     assert [len(hits.rows) for hits in found.hits] == [6, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "unknown"),
+    [
+        ("\N{SLIGHTLY SMILING FACE} red top", ("\N{SLIGHTLY SMILING FACE}",)),
+        ("red \N{BLACK STAR}\N{BLACK STAR} & top", ("\N{BLACK STAR}\N{BLACK STAR}", "&")),
+        ("a red top.", (".",)),
+        ("a person, wearing a red t-shirt", ()),
+        ("a red top with 5 zebras!!!", ("5", "zebras", "!!!")),
+    ],
+)
+def test_every_sign_that_the_text_tower_never_saw_is_named(
+    model, text: str, unknown: tuple[str, ...]
+) -> None:
+    assert tuple(model.unknown_words(text)) == unknown
+    known = model.tower.token_ids
+    ids = set(prompt_ids(text, 32).ravel().tolist()) - {0}
+    assert (ids <= known) == (not unknown)  # the tokenizer's own ids say the same

@@ -7,8 +7,8 @@ from typing import Any
 
 _PAGE = """# A day's questions with {gallery:,} gallery images
 
-How long do re-ranking, a list of probably wrong identities, or a search in words take? `python tests/benchmarks/daily_work.py` measures each, in a program of
-its own, with {queries:,} queries and {gallery:,} gallery images of {identities:,} drawn identities, in three modalities with features of width {dim}. "Joined" features have
+How long do re-ranking, a list of probably wrong identities, or a text search take? `python tests/benchmarks/daily_work.py` measures each, in a separate
+process, with {queries:,} queries and {gallery:,} gallery images of {identities:,} drawn identities, in three modalities with features of width {dim}. "Joined" features have
 width {wide:,}. It writes [daily_work.json](daily_work.json) and this page. Measured on {machine}. {measured}.
 
 | what | seconds | peak MiB above the program |

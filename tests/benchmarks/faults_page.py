@@ -32,7 +32,7 @@ How many are listed where there is no fault, of {samples} samples:
 ## What follows
 
 - **Join the modalities.** A single modality that recognises people poorly also accuses more images wrongly. What is listed by one modality alone is a
-  question, no answer.
+  question, not an answer.
 - **Let files be read.** A network sees brightened and cropped copies as farther away than other shots of the same person; their pictures hardly differ.
 - These are drawn people, whose shots differ more than the frames of one video do. On photographs the numbers are others; **not run here**.
 """

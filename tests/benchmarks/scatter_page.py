@@ -155,7 +155,7 @@ def scatter_page(data: Mapping[str, Any]) -> str:
 
 _NORMS = (
     "In this small tower no token stands out like that: the largest norm behind the last block is {largest} times the median, and {last} of the tokens are "
-    "counted. From block 1 on, those few do lie off the person."
+    "beyond that limit. From block 1 on, those few do lie off the person."
 )
 _MIXING = (
     "By the exact split, {own} of what a patch token holds comes from its own patch and {around} from the patches around and including it: the rest comes from farther "

@@ -161,7 +161,7 @@ def test_a_thermal_file_of_few_grey_levels_is_said(explorer, tmp_path: Path) -> 
     counts = (7000 + np.arange(128 * 64) % 3).astype(np.uint16).reshape(128, 64)
     Image.fromarray(counts).save(tmp_path / "1.png")
     explorer.bar.path.value = str(tmp_path)
-    assert "keep fewer than 32 grey levels" in message(explorer)
+    assert "1 of 1 keeps fewer than 32 grey levels" in message(explorer)
 
 
 def test_the_badge_says_everything_and_cuts_off_what_is_long(explorer) -> None:

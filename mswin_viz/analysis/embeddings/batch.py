@@ -150,6 +150,10 @@ def embed(
 
 
 def _wanted(samples: Sequence[Sample], modalities: Sequence[str]) -> list[_Row]:
+    if isinstance(modalities, str):
+        raise OptionError(
+            f"modalities is a list of names: got {modalities!r:.60}; write [{modalities!r:.60}]"
+        )
     if not modalities or any(name not in MODALITIES for name in modalities):
         raise OptionError(f"modalities are some of {', '.join(MODALITIES)}: got {tuple(modalities)}")
     wanted = [(i, name) for name in modalities for i, sample in enumerate(samples) if name in sample.images]

@@ -156,8 +156,9 @@ def cross_modality(
 
 
 def set_words(name: str) -> str:
-    """What people read: ``"NI+TI"`` as "NI and TI together", ``"NI|TI"`` as "NI or TI"."""
-    return " or ".join(modality_words(part) for part in name.split(AT_ONCE))
+    """What people read: ``"NI+TI"`` as "NI and TI together", ``"RGB|NI|TI"`` as "RGB, NI or TI"."""
+    *others, last = map(modality_words, name.split(AT_ONCE))
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _names(given: Sequence[str] | None, table: EmbeddingTable, word: str) -> tuple[str, ...]:

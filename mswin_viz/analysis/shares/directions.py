@@ -16,6 +16,7 @@ from mswin_viz.analysis.shares.slots import Slot
 from mswin_viz.data.shown_text import numbered
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.encoder.backbone import Model
+from mswin_viz.model.encoder.prompts import words_shown
 from mswin_viz.model.tokens.tokens import Tokens
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def encoded_prompts(model: Model, lines: Sequence[str]) -> Prompts:
         features.append(feature / np.linalg.norm(feature))
         if unknown := model.unknown_words(line):
             notes.append(
-                f"The text tower never saw: {', '.join(unknown)}. They carry no meaning in the score."
+                f"The text tower never saw: {words_shown(unknown)}. They carry no meaning in the score."
             )
     return Prompts(tuple(texts), np.reshape(features, (-1, model.dim)), tuple(notes))
 

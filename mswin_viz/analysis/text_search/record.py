@@ -10,6 +10,7 @@ import numpy as np
 
 from mswin_viz.data.shown_text import counted, short_text
 from mswin_viz.errors import OptionError
+from mswin_viz.model.encoder.prompts import words_shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +58,7 @@ class TextSearch:
     directions
         Their features of unit length, ``[P, D]`` float64.
     unknown
-        Prompt -> its words that the text tower was never trained on; empty where it knows all.
+        Prompt -> its words and other signs that the text tower was never trained on; empty where it knows all.
     feature, splits
         ``"plain"`` or ``"enhanced"``, and the splits whose rows were ranked; ``""`` is that of rows without one.
 
@@ -106,7 +107,7 @@ class TextSearch:
     def unknown_sentences(self) -> list[str]:
         """For each prompt with such words, which the text tower was never trained on."""
         return [
-            f"The text tower was never trained on: {', '.join(words)} (in “{short_text(prompt, _MOST_OF_A_PROMPT)}”); "
+            f"The text tower was never trained on: {words_shown(words)} (in “{short_text(prompt, _MOST_OF_A_PROMPT)}”); "
             "what it makes of them means nothing."
             for prompt, words in self.unknown.items()
             if words

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import lru_cache
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
 _EXAMPLE = "a person wearing a red top"
-_WORD = re.compile(r"[^\W\d_]+|\d")
 _ARTICLES = ("a", "an", "the", "of", "and", "or", "with", "in", "on", "at", "to", "is", "are")
 _FILLERS = frozenset((*_ARTICLES, "person", "photo", "wearing", "someone", "carrying"))
 """Words that say nothing about which person is meant."""
@@ -41,12 +39,26 @@ def prompt_ids(
 
 
 def unknown_words(prompt: str, known: frozenset[int] | None) -> list[str]:
-    """Words of a prompt, in order and lower case, that the text tower was never trained on."""
+    """Words and other signs of a prompt, in order and lower case, that the text tower was never trained on.
+
+    Signs that stand together, such as emoji or ``"!!!"``, are one, as the tokenizer has them.
+    """
     _check_text(prompt)
     if known is None:
         return []
-    words, encode = dict.fromkeys(_WORD.findall(prompt.lower())), _tokenizer(None).encode
-    return [word for word in words if not known.issuperset(encode(word))]
+    encode = _tokenizer(None).encode
+    return [part for part in dict.fromkeys(_parts(prompt)) if not known.issuperset(encode(part))]
+
+
+def words_shown(words: Iterable[str]) -> str:
+    """Words with commas between them; signs that are no word stand in quotation marks."""
+    return ", ".join(word if word.isalnum() else f"“{word}”" for word in words)
+
+
+def _parts(prompt: str) -> list[str]:
+    """The words, digits and runs of other signs of which the tokenizer makes ids."""
+    tokenizer = _tokenizer(None)
+    return tokenizer.pat.findall(tokenizer.clean_fn(prompt).lower())
 
 
 def _listed(prompts: object) -> list:
@@ -88,8 +100,8 @@ def _check(prompt: str, context_length: int, known: frozenset[int] | None) -> No
         )
     if known is None:
         return
-    unknown, words = unknown_words(prompt, known), _WORD.findall(prompt.lower())
-    named = ", ".join(unknown) or repr(prompt)
+    unknown, words = unknown_words(prompt, known), [part for part in _parts(prompt) if part.isalnum()]
+    named = words_shown(unknown) or repr(prompt)
     if (unknown or not words) and _FILLERS.union(unknown).issuperset(words):
         raise PromptError(
             f"a prompt needs a word the text tower was trained on, and that describes someone: it never saw {named}; the model card lists "

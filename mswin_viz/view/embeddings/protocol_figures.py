@@ -15,7 +15,7 @@ from mswin_viz.view.parts.figure_text import caption, folded_name
 
 _WIDE = 14  # characters beside a cell
 _LINE = 0.2  # inches that a line of a name takes
-_DARK = 0.6  # of the colour scale: white letters from here on
+_MIDDLE = 0.179  # relative luminance with the same contrast to black and to white (WCAG 2)
 
 
 def cross_modality_figure(found: CrossModality, *, provenance: str = "") -> Figure:
@@ -46,7 +46,7 @@ def cross_modality_figure(found: CrossModality, *, provenance: str = "") -> Figu
     >>> found = mv.cross_modality(table, draws=200)
     >>> figure = mv.cross_modality_figure(found, provenance=model.provenance)
     >>> [axis.get_title() for axis in figure.axes]
-    ['plain: mAP (mINP), %', 'enhanced: mAP (mINP), %', 'change of mAP, points (95 %)']
+    ['plain: mAP (mINP), %', 'enhanced: mAP (mINP), %', 'change of mAP, points (95 %); violet: gain']
     """
     if not isinstance(found, CrossModality):
         raise OptionError(
@@ -65,10 +65,16 @@ def cross_modality_figure(found: CrossModality, *, provenance: str = "") -> Figu
     axes = figure.subplots(1, 3, sharey=True)
     for axis, name in zip(axes, levels, strict=False):
         _heatmap(axis, levels[name], below, title=f"{name}: mAP (mINP), %", colours=("Blues", 0, 100))
-        _write(axis, found, name, levels[name] / 100)
+        _write(axis, found, name)
     reach = max(1.0, float(np.nanmax(np.abs(change))))
-    _heatmap(axes[2], change, below, title="change of mAP, points (95 %)", colours=("PuOr", -reach, reach))
-    _write(axes[2], found, "change", np.abs(change) / reach)
+    _heatmap(
+        axes[2],
+        change,
+        below,
+        title="change of mAP, points (95 %); violet: gain",
+        colours=("PuOr", -reach, reach),
+    )
+    _write(axes[2], found, "change")
     axes[0].set_yticks(range(rows), beside, fontsize=8)
     axes[0].set_ylabel("query", fontsize=8)
     caption(
@@ -106,11 +112,15 @@ def _heatmap(
     axis.spines[:].set_visible(False)
 
 
-def _write(axis: Axes, found: CrossModality, kind: str, strength: np.ndarray) -> None:
-    """The numbers of each cell, in white where it is dark."""
-    for (row, column), dark in np.ndenumerate(strength):
+def _write(axis: Axes, found: CrossModality, kind: str) -> None:
+    """The numbers of each cell, in black or white, whichever has the higher contrast."""
+    image = axis.images[0]
+    rgba = image.to_rgba(np.ma.masked_invalid(np.asarray(image.get_array(), float)))
+    linear = np.where(rgba <= 0.04045, rgba / 12.92, ((rgba + 0.055) / 1.055) ** 2.4)[..., :3]
+    luminance = np.where(rgba[..., 3] > 0, linear @ [0.2126, 0.7152, 0.0722], 1.0)
+    for (row, column), light in np.ndenumerate(luminance):
         words = _words(_cell(found, row, column), kind)
-        colour = "white" if np.isfinite(dark) and dark > _DARK else "black"
+        colour = "black" if light > _MIDDLE else "white"
         axis.text(column, row, words, ha="center", va="center", fontsize=7.5, color=colour)
 
 

@@ -124,7 +124,8 @@ def _in_the_legend(curves: OcclusionCurves) -> dict[str, str]:
 
 def _words(curves: OcclusionCurves) -> str:
     first = curves.curve(curves.modalities[0], curves.names[0])[0]
-    words = [curves.covering, "Bands: 95 % over identities; of nulls, thin dashed lines, the table has them."]
+    nulls = " Those of the nulls (thin dashed lines) are in the table." if curves.nulls else ""
+    words = [curves.covering, f"Bands: 95 % intervals over identities.{nulls}"]
     if curves.leading == "enhanced":
         words.append(
             "Triangles: enhanced ahead of plain (up) or behind it (down) beyond chance, paired by identity, each fraction by itself."

@@ -138,5 +138,5 @@ def _checked_models(models: Mapping[str, Model] | None, lists: NamedFeatures) ->
 def _table_items(table: EmbeddingTable, feature: str) -> dict[str, str]:
     size = getattr(table, feature).shape[1]
     which = "" if np.array_equal(table.plain, table.enhanced) else f"{feature}, "
-    n_rows = f"{len(table)} in {' and '.join(table.modalities)}"
+    n_rows = f"{len(table):,} in {', '.join(table.modalities)}"
     return {"features": f"{which}{size} numbers", "ranked by": METRIC_WORDS[table.metric], "images": n_rows}
