@@ -244,16 +244,15 @@ def test_odd_tables_are_searched(tmp_path: Path) -> None:
     ("text", "unknown"),
     [
         ("\N{SLIGHTLY SMILING FACE} red top", ("\N{SLIGHTLY SMILING FACE}",)),
-        ("red \N{BLACK STAR}\N{BLACK STAR} & top", ("\N{BLACK STAR}\N{BLACK STAR}", "&")),
-        ("a red top.", (".",)),
+        ("red \N{BLACK STAR}\N{BLACK STAR} № top", ("\N{BLACK STAR}\N{BLACK STAR}", "№")),
+        ("a red top, with: a bag.", ()),
         ("a person, wearing a red t-shirt", ()),
-        ("a red top with 5 zebras!!!", ("5", "zebras", "!!!")),
+        ("a red top with 5 zebras!!!", ("5", "zebras")),
     ],
 )
-def test_every_sign_that_the_text_tower_never_saw_is_named(
-    model, text: str, unknown: tuple[str, ...]
-) -> None:
+def test_every_symbol_that_the_text_tower_never_saw_is_named(text: str, unknown: tuple[str, ...]) -> None:
+    model = mv.load_model(device="cpu")
     assert tuple(model.unknown_words(text)) == unknown
-    known = model.tower.token_ids
-    ids = set(prompt_ids(text, 32).ravel().tolist()) - {0}
-    assert (ids <= known) == (not unknown)  # the tokenizer's own ids say the same
+    for one in unknown:
+        ids = set(prompt_ids(one, 32).ravel().tolist()) - {0}
+        assert not ids <= model.tower.token_ids  # by the tokenizer's own ids

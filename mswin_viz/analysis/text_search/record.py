@@ -58,7 +58,7 @@ class TextSearch:
     directions
         Their features of unit length, ``[P, D]`` float64.
     unknown
-        Prompt -> its words and other signs that the text tower was never trained on; empty where it knows all.
+        Prompt -> its words and symbols that the text tower was never trained on; empty where it knows all.
     feature, splits
         ``"plain"`` or ``"enhanced"``, and the splits whose rows were ranked; ``""`` is that of rows without one.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping, Sequence, Set
 from functools import lru_cache
@@ -39,9 +40,9 @@ def prompt_ids(
 
 
 def unknown_words(prompt: str, known: frozenset[int] | None) -> list[str]:
-    """Words and other signs of a prompt, in order and lower case, that the text tower was never trained on.
+    """Words and symbols of a prompt, in order and lower case, that the text tower was never trained on.
 
-    Signs that stand together, such as emoji or ``"!!!"``, are one, as the tokenizer has them.
+    Symbols that stand together, such as emoji, are one, as the tokenizer has them. Punctuation is not named.
     """
     _check_text(prompt)
     if known is None:
@@ -51,14 +52,15 @@ def unknown_words(prompt: str, known: frozenset[int] | None) -> list[str]:
 
 
 def words_shown(words: Iterable[str]) -> str:
-    """Words with commas between them; signs that are no word stand in quotation marks."""
+    """Words with commas between them; symbols stand in quotation marks."""
     return ", ".join(word if word.isalnum() else f"“{word}”" for word in words)
 
 
 def _parts(prompt: str) -> list[str]:
-    """The words, digits and runs of other signs of which the tokenizer makes ids."""
+    """The words, digits and runs of symbols of which the tokenizer makes ids, without punctuation."""
     tokenizer = _tokenizer(None)
-    return tokenizer.pat.findall(tokenizer.clean_fn(prompt).lower())
+    every = tokenizer.pat.findall(tokenizer.clean_fn(prompt).lower())
+    return [part for part in every if not all(unicodedata.category(sign)[0] == "P" for sign in part)]
 
 
 def _listed(prompts: object) -> list:
