@@ -48,9 +48,11 @@ def render(
         ),
     ] = None,
     columns: Annotated[
-        str,
-        typer.Option(help="Of --paper, separated by commas: image, plain, enhanced, windows N, or a method."),
-    ] = "image,plain,enhanced",
+        str | None,
+        typer.Option(
+            help="Of --paper, separated by commas: image, plain, enhanced, windows N, or a method; image, plain and, with an add-on, enhanced if left out."
+        ),
+    ] = None,
     rows: Annotated[str, typer.Option(help="Of --paper: images or modalities.")] = "images",
     width: Annotated[
         str, typer.Option(help="Of --paper: single (3.5), double (7.16), or inches.")
@@ -127,19 +129,20 @@ def render(
             "files": [shown_text(file) for file in saved.files],
             "sheet": saved.sheet and shown_text(saved.sheet),
             "limits": saved.limits,
-            "left_out": saved.left_out,
+            "left_out": record.get("left_out", {}) | saved.left_out,
         }
     answer(record)
 
 
-def _paper_plan(columns: str, rows: str, width: str, modality: str | None) -> dict[str, Any]:
+def _paper_plan(columns: str | None, rows: str, width: str, modality: str | None) -> dict[str, Any]:
     """What `paper_figure` is asked for, refused before anything is loaded."""
     from mswin_viz.view.paper.paper_columns import columns_of
     from mswin_viz.view.paper.paper_layout import ROWS, WIDTHS
 
     one_of([name for name in ROWS if name != "models"], rows=rows)
-    names = [name.strip() for name in columns.split(",")]
-    columns_of(names)
+    names = None if columns is None else [name.strip() for name in columns.split(",")]
+    if names is not None:
+        columns_of(names)
     try:
         wide = width if width in WIDTHS else float(width)
     except ValueError as problem:
@@ -148,25 +151,26 @@ def _paper_plan(columns: str, rows: str, width: str, modality: str | None) -> di
         "columns": names,
         "rows": rows,
         "width": wide,
-        "modalities": MODALITIES if modality is None else (modality,),
+        "modalities": None if modality is None else (modality,),
     }
 
 
 def _paper(
     encoder: Model, read: list[Sample], paper: Path, prompt: str | None, shown: dict[str, Any]
 ) -> dict[str, Any]:
-    """Save a paper's figure; modalities that no sample has are not shown."""
+    """Save a paper's figure, and name what could not be read."""
     from mswin_viz.analysis.attribution.target import Target
     from mswin_viz.data.storage.file_writing import write_bytes
-    from mswin_viz.view.paper.paper import paper_figure
+    from mswin_viz.view.paper.paper import Chosen, PaperRequest, drawn_paper
     from mswin_viz.view.parts.figure_file import figure_bytes
 
-    there = [name for name in shown["modalities"] if any(name in sample.images for sample in read)]
-    target = {"target": Target.text(prompt)} if prompt else {}
-    options: dict[str, Any] = {**shown, **target, **({"modalities": there} if there else {})}
-    write_bytes(paper, figure_bytes(paper_figure(encoder, read, **options), paper.suffix[1:].lower()))
+    request = PaperRequest(shown["rows"], shown["columns"], shown["modalities"])
+    chosen = Chosen(width=shown["width"], target=Target.text(prompt) if prompt else "own")
+    figure, left_out = drawn_paper(encoder, read, request, chosen)
+    write_bytes(paper, figure_bytes(figure, paper.suffix[1:].lower()))
+    say_left_out(left_out.items())
     note(f"wrote {shown_text(paper)}")
-    return {"paper": shown_text(paper)}
+    return {"paper": shown_text(paper), "left_out": left_out}
 
 
 def _check_choices(kind: str, value: str | None) -> None:

@@ -216,7 +216,7 @@ def test_names_of_any_kind_are_drawn_as_they_are(model, samples):
             r"a column is one of image, plain, enhanced, windows N .*gradcam.*got 'plane'",
         ),
         ({"columns": ()}, "at least one column"),
-        ({"columns": ("plain", "plain")}, "each once"),
+        ({"columns": ("plain", "plain")}, "none twice"),
         ({"columns": ("windows 3",)}, "2, 4, 5: got 3"),
         ({"rows": "people"}, "rows are one of images, models, modalities: got 'people'"),
         ({"modalities": ("IR",)}, "some of RGB, NI, TI"),
@@ -225,7 +225,10 @@ def test_names_of_any_kind_are_drawn_as_they_are(model, samples):
         ({"width": True}, "width is single"),
         ({"models": {}}, "a model, or a dictionary"),
         ({"models": "embedded"}, "a model, or a dictionary"),
-        ({"models": {"bare": tiny_model(addon=False)}}, r"enhanced show what an add-on does: .*\(bare\)"),
+        (
+            {"models": {"bare": tiny_model(addon=False)}, "columns": ("plain", "enhanced")},
+            r"column enhanced need.* an add-on: .*\(bare\)",
+        ),
         ({"width": 1.5, "modalities": ("RGB", "NI")}, "make it .* inches wide"),
         ({"kolumns": ("plain",)}, "did you mean columns"),
     ],
@@ -254,6 +257,64 @@ def test_nothing_to_show_and_a_stop_are_errors(model, samples):
     assert seen[-1].done == 1
 
 
+def shown(figure) -> list[list[int]]:
+    """Row, group and column of each cell, and the cells' left and upper edges in thousandths."""
+    cells = [axis for axis in figure.axes if str(axis.get_gid()).startswith("cell")]
+    return [
+        [
+            *map(int, axis.get_gid().split()[1:]),
+            *(round(1000 * edge) for edge in (axis.get_position().x0, axis.get_position().y1)),
+        ]
+        for axis in cells
+    ]
+
+
+@pytest.mark.parametrize("n_images", [1, 2, 3, 5, 8])
+@pytest.mark.parametrize(
+    ("n_models", "rows"), [(1, "modalities"), (2, "modalities"), (1, "images"), (3, "images")]
+)
+def test_the_rows_of_an_image_stay_in_one_block_and_blocks_are_centred(
+    model, samples, n_images, n_models, rows
+):
+    several = {f"m{at}": model for at in range(n_models)}
+    drawn = mv.paper_figure(
+        several, [samples[0]] * n_images, rows=rows, columns=("image",), modalities=MODALITIES, width=7.16
+    )
+    cells = shown(drawn)
+    together = len(MODALITIES) if rows == "modalities" else n_models
+    block_of = {row: left for row, group, _, left, _ in cells if group == 0}
+    for first in range(0, n_images * together, together):
+        assert len({block_of[row] for row in range(first, first + together)}) == 1
+    lefts, last = [left for *_, left, _ in cells], drawn.axes[0].get_position().width
+    free = 1 - max(lefts) / 1000 - last
+    assert abs(min(lefts) / 1000 - free) < 0.05  # beside the labels
+
+
+def test_rows_of_equal_labels_are_numbered_and_the_names_stand_in_the_file(model, samples):
+    names = [sample.name for sample in (samples[0], samples[0])]
+    drawn = mv.paper_figure(model, [samples[0], samples[0]], columns=("image",), modalities=("RGB",))
+    words = [text.get_text() for text in drawn.texts]
+    assert {f"{at}: {samples[0].label}" for at in (1, 2)} <= set(words)
+    assert f"Images: 1: {names[0]}; 2: {names[1]}" in drawn.get_label()
+    assert f"mswin_viz {mv.__version__}" in drawn.get_label()
+    assert "Cosine with" not in drawn.get_label()  # nothing is split
+
+
+def test_what_is_shown_by_default_is_what_there_is(model, samples):
+    bare = mv.paper_figure(tiny_model(addon=False), samples[1:2])
+    assert [text.get_text() for text in bare.texts if text.get_text() in COLUMNS] == ["image", "plain"]
+    assert len(shown(bare)) == 2  # the sample has RGB alone
+    both = mv.paper_figure(model, samples[:1])
+    assert len(shown(both)) == 2 * 3
+
+
+def test_too_many_rows_for_a_page_are_refused_for_that_reason(model, samples):
+    with pytest.raises(OptionError, match=r"a page is 9\.4 inches high.*rows below one another"):
+        mv.paper_figure(
+            model, [samples[0]] * 40, columns=("image", "plain", "enhanced"), modalities=MODALITIES, width=4
+        )
+
+
 def test_render_makes_it_of_a_folder(model, samples, tmp_path: Path, monkeypatch):
     monkeypatch.setattr("mswin_viz.model.loading.load_model", lambda *_, **__: model)
     monkeypatch.chdir(tmp_path)
@@ -268,6 +329,14 @@ def test_render_makes_it_of_a_folder(model, samples, tmp_path: Path, monkeypatch
     assert done.exit_code == 0, (done.output, done.exception)
     assert json.loads(done.stdout)["paper"] == "new/figure.pdf"
     assert Path("new/figure.pdf").read_bytes().startswith(b"%PDF")
+    broken = tmp_path / "two" / "b.png"
+    broken.parent.mkdir()
+    broken.write_bytes(b"no picture")
+    broken.with_name("a.png").write_bytes(folder.read_bytes())
+    done = CliRunner().invoke(cli.app, ["--json", "render", str(broken.parent), "--paper", "all.pdf"])
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert list(json.loads(done.stdout)["left_out"]) == [str(broken)]
+    assert f"left out: {broken}: " in done.stderr
     for line, said in {
         "--paper a.pdf --columns plane": "a column is one of",
         "--paper a.pdf --rows models": "--rows is one of images, modalities",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict, Unpack
+from typing import NamedTuple, TypedDict, Unpack
 
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
+from mswin_viz import __version__
 from mswin_viz.analysis.attribution.attribute import METHOD_LABELS
 from mswin_viz.analysis.attribution.target import Target, as_target
 from mswin_viz.data.images.image_source import MODALITIES
@@ -20,14 +21,24 @@ from mswin_viz.data.storage.stored_records import value_words
 from mswin_viz.errors import OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.paper.paper_cells import draw_bar, draw_cell, draw_labels
-from mswin_viz.view.paper.paper_columns import Column, check_columns, columns_of
-from mswin_viz.view.paper.paper_layout import LINE, ROWS, WIDTHS, Layout, folded_to, layout_of, rows_of
+from mswin_viz.view.paper.paper_columns import IMAGE, Column, check_columns, columns_of
+from mswin_viz.view.paper.paper_layout import (
+    LINE,
+    ROWS,
+    WIDTHS,
+    Layout,
+    folded_to,
+    labels_of,
+    layout_of,
+    rows_of,
+)
 from mswin_viz.view.paper.paper_maps import MapPlan, PaperMaps, paper_maps
 from mswin_viz.view.parts.figure_file import fixed_figure
 from mswin_viz.view.parts.figure_text import LEAST_SIZE, caption_lines
 from mswin_viz.view.parts.heat import colour_scale
 
 COLUMNS = ("image", "plain", "enhanced")
+"""What is shown unless other columns are asked for; the last for models with an add-on alone."""
 _BAR = 0.3  # inches of a colour bar with its numbers
 
 
@@ -43,7 +54,9 @@ class PaperOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Options:
+class Chosen:
+    """`PaperOptions` with their defaults, checked."""
+
     target: Target | str = "own"
     width: float | str = "double"
     caption: bool = True
@@ -76,8 +89,8 @@ def paper_figure(
     samples: Sequence[Sample],
     *,
     rows: str = "images",
-    columns: Sequence[str] = COLUMNS,
-    modalities: Sequence[str] = MODALITIES,
+    columns: Sequence[str] | None = None,
+    modalities: Sequence[str] | None = None,
     **options: Unpack[PaperOptions],
 ) -> Figure:
     """Draw pictures and maps for a paper: one number for each patch, one colour scale for all columns of a unit.
@@ -98,9 +111,10 @@ def paper_figure(
         model by model; ``"modalities"``: a row for each image and modality, models side by side.
     columns
         ``"image"``, ``"plain"``, ``"enhanced"``, ``"windows N"`` with a scale N of the add-on, or a method of
-        :func:`attribute` (``"rollout"`` and ``"chefer"`` for short): of the enhanced CLS where there is an add-on.
+        :func:`attribute` (``"rollout"`` and ``"chefer"`` for short): of the enhanced CLS where there is an add-on. If None,
+        ``"image"``, ``"plain"`` and, where every model has an add-on, ``"enhanced"``.
     modalities
-        Some of ``"RGB"``, ``"NI"``, ``"TI"``.
+        Some of ``"RGB"``, ``"NI"``, ``"TI"``; if None, those that a sample has.
     target : Target or str
         What is split: ``"own"``, the cosine with the image's own plain CLS; or any :class:`Target`, whose feature
         follows the column.
@@ -137,17 +151,37 @@ def paper_figure(
     >>> float(figure.get_size_inches()[0]), mv.figure_bytes(figure, "pdf")[:4]
     (3.5, b'%PDF')
     """
-    chosen = options_of(_Options, options, function="paper_figure", also=("rows", "columns", "modalities"))
-    named, shown = _named_models(models), columns_of(columns)
+    chosen = options_of(Chosen, options, function="paper_figure", also=("rows", "columns", "modalities"))
+    return drawn_paper(models, samples, PaperRequest(rows, columns, modalities), chosen)[0]
+
+
+class PaperRequest(NamedTuple):
+    """The arguments of `paper_figure`."""
+
+    rows: str = "images"
+    columns: Sequence[str] | None = None
+    modalities: Sequence[str] | None = None
+
+
+def drawn_paper(
+    models: Model | Mapping[str, Model], samples: Sequence[Sample], request: PaperRequest, chosen: Chosen
+) -> tuple[Figure, dict[str, str]]:
+    """The figure, and the files that could not be read with the reason."""
+    named, listed, rows = _named_models(models), listed_samples(samples), request.rows
+    own = COLUMNS if all(model.addon is not None for model in named.values()) else COLUMNS[:2]
+    shown = columns_of(own if request.columns is None else request.columns)
+    there = [name for name in MODALITIES if any(name in sample.images for sample in listed)]
+    modalities = (there or MODALITIES) if request.modalities is None else request.modalities
     _check_choices(rows, modalities)
     for name, model in named.items():
         check_columns(shown, model, name)
-    listed, wanted = listed_samples(samples), list(modalities)
+    wanted = list(modalities)
     steps = StepCounter(
         len(named) * len(wanted) * len(shown), reporter(chosen.report), chosen.stop, "drawing"
     )
     maps = paper_maps(named, listed, MapPlan(shown, wanted, chosen.target, chosen.n_steps), steps)
     words = _words(named, chosen.target, shown)
+    names = "; ".join(f"{at}: {sample.name}" for at, sample in enumerate(listed, 1))
     width = chosen.inches or 0.0
     lines = caption_lines(words, int(width * 19), most=14) if chosen.caption else []
     units = list(dict.fromkeys(column.unit for column in shown if column.unit))
@@ -155,11 +189,11 @@ def paper_figure(
     folded = [folded_to(label, _bar_width(width, len(units)), most=200) for label in labels.values()]
     foot = len(lines) * LINE + 0.05
     foot += (_BAR + max(label.count("\n") + 1 for label in folded) * LINE) if units else 0.0
-    down, groups = rows_of(rows, list(named), [sample.label for sample in listed], wanted)
+    arranged = rows_of(rows, list(named), labels_of(listed), wanted)
     ratio = max(picture.height / picture.width for picture in maps.pictures.values())
-    layout = layout_of(down, groups, shown, width=width, ratio=ratio, foot=foot)
+    layout = layout_of(arranged, shown, width=width, ratio=ratio, foot=foot)
     figure = fixed_figure(layout.width, layout.height)
-    figure.set_label(words)
+    figure.set_label(f"{words} Images: {names}")
     colours = {unit: _colours(maps, shown, unit) for unit in units}
     _draw(figure, layout, maps, colours)
     for at, (unit, label) in enumerate(zip(units, folded, strict=True)):
@@ -167,7 +201,7 @@ def paper_figure(
     for at, line in enumerate(lines):
         below = 1 - (layout.height - (len(lines) - at) * LINE) / layout.height
         figure.text(0.02 / layout.width, below, line, fontsize=LEAST_SIZE, va="top", color="0.3")
-    return figure
+    return figure, maps.failed
 
 
 def _draw(
@@ -250,4 +284,7 @@ def _words(models: Mapping[str, Model], target: Target | str, columns: Sequence[
     whose = "; ".join(
         f"{name}: {model.provenance}" if name else model.provenance for name, model in models.items()
     )
-    return f"{kind} {aim}.{how} Maps lie over the picture in grey. {whose}"
+    made = f"{whose}; mswin_viz {__version__}"
+    if all(column.name == IMAGE for column in columns):
+        return made
+    return f"{kind} {aim}.{how} Maps lie over the picture in grey. {made}"

@@ -69,7 +69,7 @@ def columns_of(names: Sequence[str]) -> list[Column]:
     columns = [_column(name) for name in listed]
     if not columns or len({column.name for column in columns}) < len(columns):
         raise OptionError(
-            f"a figure has at least one column, each once: got {', '.join(map(str, listed)) or 'none'}"
+            f"a figure needs at least one column, and none twice: got {', '.join(map(str, listed)) or 'none'}"
         )
     return columns
 
@@ -139,7 +139,8 @@ def check_columns(columns: Sequence[Column], model: Model, name: str) -> None:
     whose = f" ({short_text(name, 60)})" if name else ""
     if needing and model.addon is None:
         raise OptionError(
-            f"{', '.join(needing)} show what an add-on does: got a model without one{whose}; leave them out, or load it with addon="
+            f"{'column' if len(needing) == 1 else 'columns'} {', '.join(needing)} need an add-on: got a model without one{whose}; leave "
+            "what needs it out, or load the model with addon="
         )
     trained = share_scales(model)
     wrong = [column.scale for column in columns if column.kind == "windows" and column.scale not in trained]

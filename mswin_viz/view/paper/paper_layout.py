@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 
+from mswin_viz.data.sample import Sample
 from mswin_viz.data.shown_text import counted, short_text
 from mswin_viz.errors import OptionError
 from mswin_viz.view.paper.paper_columns import Column
@@ -38,7 +40,10 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Rows in blocks side by side, each with ``groups`` of all columns; sizes in inches."""
+    """Rows in blocks side by side, each with ``groups`` of all columns; sizes in inches.
+
+    ``n_together`` rows after one another, such as those of one image, stay in one block.
+    """
 
     rows: tuple[Row, ...]
     groups: tuple[str, ...]
@@ -47,11 +52,12 @@ class Layout:
     n_blocks: int
     cell: tuple[float, float]
     foot: float
+    n_together: int = 1
 
     @property
     def n_down(self) -> int:
         """Rows of a block."""
-        return math.ceil(len(self.rows) / self.n_blocks)
+        return _n_down(len(self.rows), self.n_together, self.n_blocks)
 
     @property
     def head(self) -> float:
@@ -78,46 +84,60 @@ class Layout:
 
 
 def layout_of(
-    rows: Sequence[Row],
-    groups: Sequence[str],
-    columns: Sequence[Column],
-    *,
-    width: float,
-    ratio: float,
-    foot: float,
+    arranged: Arranged, columns: Sequence[Column], *, width: float, ratio: float, foot: float
 ) -> Layout:
     """Cells as large as fit: ``ratio`` is a picture's height over its width, ``foot`` what stands below the rows.
 
     Raises OptionError if a title would not fit above its column at 6 points.
     """
+    rows, groups, together = arranged
     n_groups, n_columns = len(groups), len(columns)
     at_least = _LABEL + _across(n_groups, n_columns, max(_TALL[0] / ratio, _needed(columns)))
-    n_blocks = max(1, min(len(rows), int((width - _EDGE + _BLOCK_GAP) // (at_least + _BLOCK_GAP))))
+    n_parts = math.ceil(len(rows) / together)
+    n_fit = max(1, min(n_parts, int((width - _EDGE + _BLOCK_GAP) // (at_least + _BLOCK_GAP))))
+    n_blocks = math.ceil(n_parts / math.ceil(n_parts / n_fit))  # as few as hold them: cells are larger
     inside = (width - _EDGE + _BLOCK_GAP) / n_blocks - _BLOCK_GAP - _LABEL
     free = inside - (n_groups - 1) * _GROUP_GAP - n_groups * (n_columns - 1) * _GAP
     cell = min(free / (n_groups * n_columns), _TALL[1] / ratio)
-    n_down = math.ceil(len(rows) / n_blocks)
+    n_down = _n_down(len(rows), together, n_blocks)
     high = (PAGE - foot - _head(groups, columns, cell)) / n_down - _GAP
     cell = min(cell, high / ratio)
     needed = _needed(columns)
     if cell < needed:
         wanted = _EDGE + _LABEL + _across(n_groups, n_columns, needed) + 0.005
-        way_out = (
-            f"make it {wanted:.2f} inches wide, or show fewer columns, modalities or models"
-            if free / (n_groups * n_columns) < needed
-            else f"a page of {PAGE} inches is not high enough for {counted(len(rows), 'rows')}; show fewer"
-        )
+        least = f"titles of {LEAST_SIZE} points need columns of at least {needed:.2f} inches"
+        if free / (n_groups * n_columns) < needed:
+            raise OptionError(
+                f"{least}: got {max(cell, 0):.2f}, for {counted(n_groups * n_columns, 'columns')} in a figure {width:.2f} inches wide; "
+                f"make it {wanted:.2f} inches wide, or show fewer columns, modalities or models"
+            )
         raise OptionError(
-            f"titles need letters of {LEAST_SIZE} points, so {counted(n_groups * n_columns, 'columns')} must be {needed:.2f} inches each: "
-            f"got {max(cell, 0):.2f} in a figure {width:.2f} inches wide; {way_out}"
+            f"a page is {PAGE} inches high, and {least}: got {counted(n_down, 'rows')} below one another, too many for it; show "
+            "fewer images or models"
         )
-    return Layout(tuple(rows), tuple(groups), tuple(columns), width, n_blocks, (cell, cell * ratio), foot)
+    return Layout(
+        tuple(rows), tuple(groups), tuple(columns), width, n_blocks, (cell, cell * ratio), foot, together
+    )
 
 
-def rows_of(
-    kind: str, models: Sequence[str], labels: Sequence[str], modalities: Sequence[str]
-) -> tuple[list[Row], list[str]]:
-    """The rows, and the headings of the groups beside one another; ``labels`` are those of the images.
+class Arranged(NamedTuple):
+    """The rows, the headings of the groups beside one another, and how many rows are of one image."""
+
+    rows: list[Row]
+    groups: list[str]
+    n_together: int
+
+
+def labels_of(samples: Sequence[Sample]) -> list[str]:
+    """What stands beside the rows of each sample; numbered by their places, from 1, where labels are not all different."""
+    labels = [sample.label for sample in samples]
+    if len(set(labels)) == len(labels):
+        return labels
+    return [f"{at}: {label}" for at, label in enumerate(labels, 1)]
+
+
+def rows_of(kind: str, models: Sequence[str], labels: Sequence[str], modalities: Sequence[str]) -> Arranged:
+    """The rows in their order; ``labels`` are those of the images.
 
     ``"images"``: a row for each image and, below it, for each other model. ``"models"``: the same, model by model. Both have
     the modalities side by side; ``"modalities"``: a row for each image and modality, with the models side by side.
@@ -132,7 +152,7 @@ def rows_of(
             for at in range(len(labels))
             for modality in modalities
         ]
-        return rows, list(models) if several else [""]
+        return Arranged(rows, list(models) if several else [""], len(modalities))
     pairs = [(model, at) for at in range(len(labels)) for model in models]
     if kind == "models":
         pairs = [(model, at) for model in models for at in range(len(labels))]
@@ -141,7 +161,8 @@ def rows_of(
         words = (labels[at], model if several else "")
         words = words if kind == "images" else words[::-1]
         rows.append(Row(_words(*words), tuple(Place(model, at, name) for name in modalities)))
-    return rows, list(modalities) if len(modalities) > 1 else [""]
+    together = len(models) if kind == "images" else 1
+    return Arranged(rows, list(modalities) if len(modalities) > 1 else [""], together)
 
 
 def title_lines(column: Column, cell: float) -> list[str]:
@@ -169,6 +190,11 @@ def folded_to(words: str, width: float, *, most: int = 60) -> str:
 
 def _words(*parts: str) -> tuple[str, ...]:
     return tuple(short_text(part, 40) for part in parts if part)
+
+
+def _n_down(n_rows: int, together: int, n_blocks: int) -> int:
+    """Rows of a block, those of one image in one of them."""
+    return math.ceil(math.ceil(n_rows / together) / n_blocks) * together
 
 
 def _across(n_groups: int, n_columns: int, cell: float) -> float:

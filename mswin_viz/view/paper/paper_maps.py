@@ -12,7 +12,7 @@ from PIL import Image
 from mswin_viz.analysis.attribution.target import Target
 from mswin_viz.data.progress import StepCounter
 from mswin_viz.data.sample import Sample
-from mswin_viz.data.shown_text import counted
+from mswin_viz.data.shown_text import counted, shown_text
 from mswin_viz.errors import DataError, StoppedError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.model.encoder.encoded_batch import encoded_batch
@@ -30,11 +30,15 @@ class Place(NamedTuple):
 
 @dataclass(eq=False)
 class PaperMaps:
-    """Pictures as the models see them, maps ``[rows, cols]`` by place and column, and words where there is neither."""
+    """Pictures as the models see them, maps ``[rows, cols]`` by place and column, and words where there is neither.
+
+    ``failed`` has the files that could not be read, with the reason.
+    """
 
     pictures: dict[Place, Image.Image] = field(default_factory=dict)
     maps: dict[tuple[Place, str], np.ndarray] = field(default_factory=dict)
     missing: dict[Place, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
     def limits(self, columns: Sequence[Column], unit: str) -> tuple[float, float]:
         """The ends of the colours of all columns of a unit: about zero, or from zero where nothing is below it."""
@@ -93,7 +97,8 @@ def _fill(
     model_name, model, modality = which
     tags = [ImageTag(modality, samples[at].camid) for at in there]
     batch = encoded_batch(model, [samples[at].images[modality] for at in there], tags)
-    for place in batch.problems:
+    for place, problem in batch.problems.items():
+        found.failed[shown_text(samples[there[place]].images[modality])] = str(problem)
         found.missing[Place(model_name, there[place], modality)] = f"{modality} cannot be read"
     kept = list(batch.images)
     places = [there[place] for place in kept]
