@@ -101,8 +101,6 @@ def test_a_plain_count_is_found() -> None:
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)
 def test_a_message_counts_by_the_one_road(module: structure.Module) -> None:
-    if module.name.startswith("view.text_search."):
-        return
     allowed = MORE_THAN_ONE.get(module.name, "\n")
     found = [one for one in plain_counts(module.tree) if not one[1].startswith(allowed)]
     assert not found, f"{module.name} says {found}: use counted() or n_of() of data.shown_text"

@@ -254,3 +254,15 @@ def test_a_selection_needs_maps(view_of) -> None:
     explorer.close()
     with pytest.raises(mv.MswinVizError, match="closed"):
         explorer.selection()
+
+
+def test_an_old_error_is_not_told_again_after_a_success(explorer) -> None:
+    explorer.maps.selected = [0]
+    bar(explorer).file.value = ""
+    bar(explorer).save.click()
+    failed = bar(explorer).message.value
+    assert failed
+    give(explorer, [0], "a")
+    give(explorer, [], "a")
+    assert "nothing is; click" in bar(explorer).message.value
+    assert "table" not in bar(explorer).message.value

@@ -17,6 +17,7 @@ from mswin_viz.analysis.measures.paired_statistics import (
     sign_flip,
 )
 from mswin_viz.analysis.measures.retrieval_record import RetrievalReport
+from mswin_viz.data.shown_text import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,7 +175,9 @@ def family_words(cells: Mapping[str, PairedRetrieval]) -> list[str]:
         name for name, one in adjusted.items() if one < ALPHA and cells[name].verdict in ("better", "worse")
     ]
     told = f"these changes are left: {'; '.join(left)}" if left else "no change is left"
-    return [f"Each p is of one test by itself. After Holm's correction for {len(p)} tests, {told}."]
+    return [
+        f"Each p is of one test by itself. After Holm's correction for {counted(len(p), 'tests')}, {told}."
+    ]
 
 
 def paired_words(found: PairedRetrieval) -> str:

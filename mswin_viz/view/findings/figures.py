@@ -12,7 +12,7 @@ from mswin_viz.analysis.arrays import check_counts
 from mswin_viz.analysis.findings.record import Findings
 from mswin_viz.data.shown_text import counted, short_text
 from mswin_viz.errors import OptionError
-from mswin_viz.view.findings.items import MOST_EVIDENCE, evidence_mark
+from mswin_viz.view.findings.items import KEY, MOST_EVIDENCE, evidence_mark
 from mswin_viz.view.parts.figure_file import new_figure
 from mswin_viz.view.parts.figure_text import MOST_OF_A_NAME, caption
 from mswin_viz.view.parts.neighbour_words import who
@@ -22,7 +22,6 @@ _PIXELS = 256  # of a picture's longer side
 _INCHES = 1.0  # of the same, in the figure
 _LINE, _MOST_LINES = 20, 3
 _EDGES = {"suggested": ("#0072b2", "solid"), "own": ("#d55e00", "dashed")}
-_KEY = "First in each row: the image in question. Solid blue frame: the identity that is suggested; dashed: the image's own."
 
 
 def findings_figure(found: Findings, *, first: int = 0, n: int = 6, provenance: str = "") -> Figure:
@@ -71,7 +70,7 @@ def findings_figure(found: Findings, *, first: int = 0, n: int = 6, provenance: 
     for part, at in zip(parts, numbers, strict=True):
         _draw(part, found, at, size, n_cols)
     caption(
-        figure, f"{_KEY if found.kind == 'wrong identities' else ''} {found.criterion} {provenance}".strip()
+        figure, f"{KEY if found.kind == 'wrong identities' else ''} {found.criterion} {provenance}".strip()
     )
     return figure
 

@@ -15,6 +15,8 @@ _HEIGHT = 104  # pixels of a picture
 _KEPT = 600  # pictures
 MOST_EVIDENCE = 6
 """Images beside a finding."""
+KEY = "First in each row: the image in question. Solid blue frame: the identity that is suggested; dashed: the image's own."
+"""What the frames around the images of wrong identities mean."""
 
 
 class FindingItems:

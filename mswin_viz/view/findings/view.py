@@ -15,7 +15,7 @@ from mswin_viz.data.sample import Sample
 from mswin_viz.errors import OptionError, StoppedError
 from mswin_viz.view.findings.figures import findings_figure
 from mswin_viz.view.findings.finding_list import FindingList
-from mswin_viz.view.findings.items import FindingItems
+from mswin_viz.view.findings.items import KEY, FindingItems
 from mswin_viz.view.page.page_images import check_count, folderless
 from mswin_viz.view.page.page_plan import PageAnswer, PagePlan, PageTable, menu_choice
 from mswin_viz.view.page.saved_page import SavedAsPage
@@ -266,7 +266,7 @@ def _none_words(found: Findings) -> str:
 
 
 def _summary(found: Findings) -> Markup:
-    first, *rest = found.sentences()
+    first, *rest = [*found.sentences(), *[KEY] * (found.kind == "wrong identities" and len(found) > 0)]
     more = tag("span", " ".join(rest), style={"opacity": ".75"})
     return tag("div", tag("b", first), " ", more, style=FONT)
 

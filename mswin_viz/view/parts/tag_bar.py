@@ -225,6 +225,7 @@ class TagBar(ClosedWhole, widgets.VBox):
         return gone
 
     def _tell(self, words: str) -> None:
+        self._guarded.forget()
         self._said = self.message.value = words
 
     def _show_problems(self, problems: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from mswin_viz.analysis.text_search.record import TextSearch
-from mswin_viz.data.shown_text import short_text
+from mswin_viz.data.shown_text import n_of, short_text
 from mswin_viz.view.parts.figure_file import new_figure
 from mswin_viz.view.parts.figure_text import LEAST_SIZE, caption_lines, write_caption
 from mswin_viz.view.parts.neighbour_words import who
@@ -32,7 +32,11 @@ def text_hits_figure(found: TextSearch, maps: Mapping[int, WordMap], *, provenan
     wide, high = (_CELL * pixels / max(size) for pixels in size)
     n_cols, parts = max(len(one.rows) for one in hits), 2 if maps else 1
     unknown = found.unknown_sentences()
-    note = " ".join([*unknown, _KEY * bool(maps), provenance])
+    rows = {int(row) for one in hits for row in one.rows}
+    so_far = (
+        f"{n_of(len(rows & maps.keys()), len(rows), 'maps')} computed so far." if rows - maps.keys() else ""
+    )
+    note = " ".join(filter(None, [*unknown, so_far, _KEY * bool(maps), provenance]))
     width = max(4.5, n_cols * (parts * wide + 0.12) + 0.9 * bool(maps))
     lines = caption_lines(note, int(width * 21))
     figure = new_figure(width, 0.3 + len(hits) * (high + 0.62) + 0.11 * len(lines))

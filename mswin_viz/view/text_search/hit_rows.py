@@ -9,7 +9,7 @@ import anywidget
 import traitlets
 
 from mswin_viz.analysis.text_search.record import TextHits, TextSearch
-from mswin_viz.data.shown_text import shown_text
+from mswin_viz.data.shown_text import counted, n_of, shown_text
 from mswin_viz.view.parts.neighbour_words import who
 from mswin_viz.view.parts.row_pictures import picture_size, row_thumbnail
 from mswin_viz.view.widgets.assets import script, style
@@ -34,7 +34,7 @@ class TextHitRows(ClosedWhole, anywidget.AnyWidget):
     selected = traitlets.List(traitlets.Int()).tag(sync=True)
 
     def __repr__(self) -> str:
-        return f"TextHitRows({len(self.lists)} modalities, {len(self.selected)} chosen)"
+        return f"TextHitRows({counted(len(self.lists), 'modalities')}, {len(self.selected)} chosen)"
 
     def release(self) -> None:
         """Release the pictures."""
@@ -54,7 +54,7 @@ class TextHitRows(ClosedWhole, anywidget.AnyWidget):
 def hits_words(hits: TextHits) -> str:
     """How many images were ranked, and how many could not be."""
     bad = f", {hits.n_left_out} without a direction left out" if hits.n_left_out else ""
-    return f"first {len(hits.rows)} of {hits.n_ranked} images{bad}"
+    return f"first {n_of(len(hits.rows), hits.n_ranked, 'images')}{bad}"
 
 
 def _list(found: TextSearch, hits: TextHits) -> dict[str, Any]:

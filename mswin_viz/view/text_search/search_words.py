@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mswin_viz.analysis.text_search.record import TextSearch
-from mswin_viz.data.shown_text import n_of
+from mswin_viz.data.sample import Sample
+from mswin_viz.data.shown_text import counted, n_of
 from mswin_viz.view.text_search.word_maps import WordMap, map_colours
 from mswin_viz.view.widgets.colours import SIGNED, end_colours
 from mswin_viz.view.widgets.markup import FONT, SMALL, Markup, fragment, tag
@@ -17,6 +18,12 @@ def unknown_html(found: TextSearch) -> Markup:
     """Which words the text tower was never trained on; nothing where it knows all."""
     lines = (tag("div", words, style=_NOTE) for words in found.unknown_sentences())
     return tag("div", *lines, style=FONT, role="status")
+
+
+def not_embedded_words(samples: Sequence[Sample]) -> str:
+    """How many images there are to embed, and how."""
+    n = sum(len(sample.images) for sample in samples)
+    return f"{counted(len(samples), 'samples')}, {counted(n, 'images')}, not embedded yet: press “embed and search”."
 
 
 def legend_html(maps: Mapping[int, WordMap], n_rows: int) -> Markup:

@@ -10,6 +10,7 @@ import numpy as np
 
 from mswin_viz.analysis.embeddings.table import EmbeddingTable
 from mswin_viz.analysis.text_search.record import TextSearch
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import DataError, OptionError
 from mswin_viz.view.parts.tag_bar import TagBar
 
@@ -53,7 +54,7 @@ def searched_table(table: Any, n_samples: int) -> EmbeddingTable | None:
         )
     if int(table.sample.max(initial=-1)) >= n_samples:
         raise OptionError(
-            f"a table must be of the samples it is shown with: got {n_samples} samples and a row of sample "
+            f"a table must be of the samples it is shown with: got {counted(n_samples, 'samples')} and a row of sample "
             f"{int(table.sample.max())}; pass those that were embedded"
         )
     return table

@@ -18,7 +18,7 @@ from mswin_viz.analysis.text_search.record import TextSearch
 from mswin_viz.data.images.image_source import MODALITIES
 from mswin_viz.data.progress import Progress, Report, Stop, portion
 from mswin_viz.data.sample import Sample, at_least_one
-from mswin_viz.data.shown_text import n_of
+from mswin_viz.data.shown_text import counted, n_of
 from mswin_viz.errors import MswinVizError, OptionError
 from mswin_viz.model.encoder.backbone import Model
 from mswin_viz.view.parts.figure_download import FigureView
@@ -31,7 +31,7 @@ from mswin_viz.view.text_search.controls import MOST_K, text_controls
 from mswin_viz.view.text_search.figures import text_hits_figure
 from mswin_viz.view.text_search.hit_rows import TextHitRows
 from mswin_viz.view.text_search.hit_tags import HitTags
-from mswin_viz.view.text_search.search_words import legend_html, unknown_html
+from mswin_viz.view.text_search.search_words import legend_html, not_embedded_words, unknown_html
 from mswin_viz.view.text_search.searched import chosen_hits, rows_of, searched_table
 from mswin_viz.view.text_search.word_maps import WordMap, WordMaps, map_files
 from mswin_viz.view.widgets.frame import VIEW, Frame
@@ -147,9 +147,8 @@ class TextSearchView(FigureView, StoredView, widgets.VBox):
 
     def __repr__(self) -> str:
         embedded = "not embedded yet" if self.table is None else repr(self.table)
-        return one_line(
-            self, f"{len(self._samples)} samples, {embedded}", self.model, is_closed=is_closed(self)
-        )
+        words = f"{counted(len(self._samples), 'samples')}, {embedded}"
+        return one_line(self, words, self.model, is_closed=is_closed(self))
 
     def _picture(self) -> Figure | Image.Image:
         return first_pictures(self._samples) if self.results is None else self.figure()
@@ -236,9 +235,7 @@ class TextSearchView(FigureView, StoredView, widgets.VBox):
         check_open(self)
         with self._lock, self._guarded("searching"):
             if self.table is None:
-                n = sum(len(sample.images) for sample in self._samples)
-                words = "not embedded yet: press “embed and search”."
-                self._html["legend"].value = f"{len(self._samples)} samples, {n} images, {words}"
+                self._html["legend"].value = not_embedded_words(self._samples)
                 return
             with self._freshness.answering((self.prompt, self.feature, self.k)):
                 self._show(self._tags.search(self.table))
