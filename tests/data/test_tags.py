@@ -159,15 +159,15 @@ def test_of_tags_that_differ_in_case_alone_the_nearer_is_meant(tags, people) -> 
     tags.add(people[0], "Half Hidden")
     tags.add(people[0], "half hidden")
     with pytest.raises(OptionError, match="did you mean 'half hidden'"):
-        tags.filter(people, tagged="half hiden")
+        tags.filter(people, tagged="half hiddenn")
     with pytest.raises(OptionError, match="did you mean 'Half Hidden'"):
-        tags.filter(people, tagged="Half Hiden")
+        tags.filter(people, tagged="Half Hiddenn")
 
 
 def test_a_tag_that_no_image_ever_had_cannot_be_taken_away(tags, people) -> None:
     tags.add(people[0], "blurred")
     with pytest.raises(OptionError, match="did you mean 'blurred'"):
-        tags.remove(people[0], "blured")
+        tags.remove(people[0], "blurrred")
     assert tags.remove(people[1], "blurred") == []  # others have it
     assert len(tags.remove(people[0], "blurred")) == 3
     assert tags.remove(people[0], "blurred") == []  # one had it once

@@ -207,7 +207,7 @@ def text_recall(
 
 
 def first_rank(cosines: Float[np.ndarray, " row"], right: Bool[np.ndarray, " row"]) -> float:
-    """Rank, from 1, of the first right row; NaN where there is none. Rows without a direction (NaN) are not ranked."""
+    """Rank, from 1, of the first right row; NaN where no row is right. Rows without a direction (NaN) are not ranked."""
     is_ranked = np.isfinite(cosines)
     similarity, places = np.round(cosines[is_ranked], DIGITS), np.flatnonzero(right[is_ranked])
     if not len(places):

@@ -165,7 +165,7 @@ def _each_once(prompts: Any) -> list[str]:
 
 
 def gallery_rows(table: EmbeddingTable, modality: str, splits: Sequence[str]) -> Int[np.ndarray, " row"]:
-    """Rows of one modality and some splits. Raises OptionError if there is none."""
+    """Rows of one modality and some splits. Raises OptionError if there are no such rows."""
     rows = table.rows(modality)
     chosen = rows[np.isin(table.split[rows], splits)]
     if not len(chosen):

@@ -60,7 +60,7 @@ class ImageKeys:
             raise _no_images(images)
 
     def _typed(self, text: str) -> Path | Crop:
-        """The image that a path names, from the current folder or the data set's; a DataError where there is none."""
+        """The image that a path names, from the current folder or the data set's; a DataError if there is no such image."""
         for path in (text, os.path.join(self._root, text)):
             if os.path.isfile(path):
                 return Path(path)

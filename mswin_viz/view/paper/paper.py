@@ -77,7 +77,7 @@ class Chosen:
 
     @property
     def inches(self) -> float | None:
-        """The width; None if it is none."""
+        """The width; None if what was given is not a width."""
         if isinstance(self.width, str):
             return WIDTHS.get(self.width)
         is_number = isinstance(self.width, int | float) and not isinstance(self.width, bool)

@@ -64,7 +64,7 @@ class Column:
 
 
 def columns_of(names: Sequence[str]) -> list[Column]:
-    """The columns of some names. Raises OptionError if a name does not exist, occurs twice, or there is none."""
+    """The columns of some names. Raises OptionError if there are no names, or one does not exist or occurs twice."""
     listed = [names] if isinstance(names, str) else list(names)
     columns = [_column(name) for name in listed]
     if not columns or len({column.name for column in columns}) < len(columns):
