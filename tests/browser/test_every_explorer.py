@@ -172,7 +172,8 @@ def test_toggle_buttons_say_whether_they_are_pressed_and_sliders_and_menus_have_
     found = explorers.page.locator(f"[data-test-explorer={name}]").evaluate(PARTS)
     assert found["nameless"] == []
     assert all(said == shown for said, shown in found["pressed"])
-    if name not in ("retrieval", "findings"):  # which have none before a result is chosen, or none at all
+    # these have none before a result is chosen, or none at all
+    if name not in ("retrieval", "findings"):
         assert ["true", "true"] in found["pressed"]
 
 
