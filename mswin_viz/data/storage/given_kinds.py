@@ -22,7 +22,7 @@ def of_kind(value: object, kind: type[Kind], rule: str, remedy: str) -> Kind:
 
 
 def given_path(path: Given) -> Given:
-    """A path as it was given; an `OptionError` for what is none."""
+    """A path as it was given; an `OptionError` for anything else."""
     if isinstance(path, str | os.PathLike):
         return path
     raise OptionError(
@@ -31,7 +31,7 @@ def given_path(path: Given) -> Given:
 
 
 def given_pair(value: object, name: str) -> tuple[Any, Any]:
-    """Rows and columns as they were given; a `ShapeError` for what is no pair of numbers."""
+    """Rows and columns as they were given; a `ShapeError` for anything else."""
     sides = list(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else []
     if len(sides) != 2 or not all(isinstance(side, Real) for side in sides):
         raise ShapeError(f"a {name} is a pair of rows and columns, such as (4, 2): got {value_words(value)}")
