@@ -138,9 +138,10 @@ def check_columns(columns: Sequence[Column], model: Model, name: str) -> None:
     needing = [column.name for column in columns if column.needs_addon]
     whose = f" ({short_text(name, 60)})" if name else ""
     if needing and model.addon is None:
+        one = len(needing) == 1
         raise OptionError(
-            f"{'column' if len(needing) == 1 else 'columns'} {', '.join(needing)} need an add-on: got a model without one{whose}; leave "
-            "what needs it out, or load the model with addon="
+            f"{'column' if one else 'columns'} {', '.join(needing)} {'needs' if one else 'need'} an add-on: got a model without one{whose}; "
+            f"leave {'it' if one else 'them'} out, or load the model with addon="
         )
     trained = share_scales(model)
     wrong = [column.scale for column in columns if column.kind == "windows" and column.scale not in trained]
