@@ -53,7 +53,7 @@ def test_each_images_prompt_stays_its_own_where_images_are_taken_one_at_a_time(m
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_as_many_prompts_as_images_are_wanted(model, tokens, n) -> None:
     target = mv.Target.text((PROMPTS * 2)[:n])
-    with pytest.raises(ShapeError, match=f"one for each image: got {n} prompts for 3 images"):
+    with pytest.raises(ShapeError, match=f"one for each image: got {n} prompts? for 3 images"):
         mv.attribute(model, tokens, target, level="tokens", **QUICK)
 
 

@@ -162,7 +162,7 @@ def test_a_gallery_of_nobody_leaves_precisions_empty() -> None:
         ({}, {"feature": "both"}, OptionError, "'both'"),
         ({}, {"candidates": [0, 9]}, OptionError, r"0\.\.2"),
         ({}, {"candidates": [0]}, ShapeError, "at least one candidate"),
-        ({"camids": [0, 0, 0], "pids": [0, 0, 0]}, {}, ShapeError, "leaves out all 2"),
+        ({"camids": [0, 0, 0], "pids": [0, 0, 0]}, {}, ShapeError, "leaves none of 2 other rows"),
         ({"features": [[1, 0], [0, 0], [1, 1]]}, {}, ShapeError, r"row 1 \(1\.png\)"),
         ({"features": [[1, 0], [1, 0], [np.nan, 1]]}, {}, ShapeError, "row 2"),
     ],

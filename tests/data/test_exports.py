@@ -310,7 +310,7 @@ def test_the_command_writes_what_the_function_does(store, tmp_path) -> None:
     out = tmp_path / "out"
     done = CliRunner().invoke(cli.app, ["export", str(store.folder), "--to", "csv", "-o", str(out)])
     assert done.exit_code == 0, done.output
-    assert f"{out}: {store.n_rows - 1} images in cls_enhanced.npy, cls_plain.npy, images.csv; 1 have no features" in done.output  # fmt: skip
+    assert f"{out}: {store.n_rows - 1} images in cls_enhanced.npy, cls_plain.npy, images.csv; 1 image has no features" in done.output  # fmt: skip
     twin = mv.export_store(store, tmp_path / "twin", to="csv")
     assert (out / "images.csv").read_bytes() == (twin / "images.csv").read_bytes()
     as_json = CliRunner().invoke(

@@ -95,7 +95,7 @@ def test_a_row_that_does_not_exist_is_an_error_and_the_old_one_stays(table: Embe
 def test_a_query_nobody_can_answer_is_said_in_the_strip(table: EmbeddingTable) -> None:
     strip = NeighbourStrip(table[[0, 4]], row=0)
     assert strip.lists == []
-    assert "the rule 'camera' leaves out all 1" in strip.message  # as text, without tags
+    assert "the rule 'camera' leaves none of 1 other row for row 0" in strip.message  # as text, without tags
     strip.rule = "none"
     assert strip.message == ""
     assert [item["mark"] for item in strip.lists[0]["items"]] == ["right"]
