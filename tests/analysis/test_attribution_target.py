@@ -14,6 +14,7 @@ from mswin_viz.analysis.shares.decomposition import decompose_fusion
 from mswin_viz.analysis.shares.directions import target_directions
 from mswin_viz.analysis.shares.fusion_weights import fusion_weights
 from mswin_viz.analysis.shares.window_removal import remove_each_window
+from mswin_viz.data.shown_text import counted
 from mswin_viz.errors import OptionError, PromptError, ShapeError
 
 PROMPTS = ("a red coat", "a blue bag", "a green hat")
@@ -53,7 +54,7 @@ def test_each_images_prompt_stays_its_own_where_images_are_taken_one_at_a_time(m
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_as_many_prompts_as_images_are_wanted(model, tokens, n) -> None:
     target = mv.Target.text((PROMPTS * 2)[:n])
-    with pytest.raises(ShapeError, match=f"one for each image: got {n} prompts? for 3 images"):
+    with pytest.raises(ShapeError, match=f"one for each image: got {counted(n, 'prompts')} for 3 images"):
         mv.attribute(model, tokens, target, level="tokens", **QUICK)
 
 
